@@ -8,7 +8,9 @@ NODE   := $(VENV)/.installed-node
 SITE   := src/llm_metrics_proxy/dashboard/site/index.html
 SITE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -type f -print)
 ARGS   ?=
-JOBS   ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+CORES  := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+# One process more than there are cores: many tests wait for each other's threads, for processes and for the browser.
+JOBS   ?= $(shell expr $(CORES) + 1)
 # Test files are shared out among JOBS processes, one file after the other: tests/sharing.py.
 PYTEST := TMPDIR=$$(sh tools/scratch.sh) $(BIN)/pytest -q --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 BENCH_RECORDS ?= 10000000
@@ -16,7 +18,7 @@ BENCH_RECORDS ?= 10000000
 # Tests start Python many hundred times: what it compiles is kept, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test browser dashboard dashboard-types quick check format bench bench-migrate bench-analytics real-llm golden freeze lock clean help
+.PHONY: run test test-servers browser dashboard dashboard-types quick check check-types check-rules format bench bench-migrate bench-analytics real-llm golden freeze lock clean help
 .DELETE_ON_ERROR:
 
 help: ## list the verbs
@@ -60,28 +62,36 @@ browser: $(DEV) $(SITE) ## the dashboard in Chromium
 dashboard: $(SITE) ## build the dashboard into the package
 
 check: $(DEV) $(SITE) ## ruff, mypy --strict, import rules, docs and version checks
+	@$(MAKE) --no-print-directory -j2 check-types check-rules
+
+check-types:
+	$(BIN)/mypy
+
+check-rules:
 	$(BIN)/ruff format --check src tests bench tools
 	$(BIN)/ruff check src tests bench tools
-	$(BIN)/mypy
 	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python check
 	$(BIN)/pytest -q tests/architecture
 
 dashboard-types: $(DEV) $(NODE) ## the API's types and columns for the dashboard, from the program
 	$(BIN)/python -m tools.openapi dashboard/openapi.json
 	$(BIN)/python -m tools.dashboard_columns dashboard/src/api/columns.ts
+	$(BIN)/python -m tools.dashboard_words dashboard/src/i18n
 	sh tools/build-dashboard.sh $(CURDIR)/$(BIN)/python types
 
-# One process more than there are cores: many of these tests wait for each other's threads.
 quick: $(DEV) ## the inner loop, about a minute: no whole processes, no large grids, fewer examples
-	HYPOTHESIS_PROFILE=quick $(PYTEST) -x -m "not system and not real_server and not grid" --numprocesses $$(( $(JOBS) + 1 )) \
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -x -m "not system and not real_server and not grid" \
 	  --ignore=tests/browser --ignore=tests/real_server --ignore=tests/system $(ARGS)
 
-test: check ## all set-up, the checks, then every test that is not among them
+test: $(DEV) $(SITE) ## all set-up, the checks, then every test that is not among them
+	@$(MAKE) --no-print-directory -j3 check-types check-rules test-servers
+	$(PYTEST) --ignore=tests/architecture $(ARGS)
+
+test-servers:
 	sh tools/install-litellm.sh
 	sh tools/install-chromium.sh
 	sh tools/install-nginx.sh
 	sh tools/install-prometheus.sh
-	$(PYTEST) --ignore=tests/architecture $(ARGS)
 
 bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy
 	sh tools/install-bench.sh

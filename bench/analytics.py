@@ -93,7 +93,7 @@ def metrics_process(folder: Path, path: Path, store: str = "sqlite") -> Iterator
     port = listening.getsockname()[1]
     places = {"db_path": str(path), "journal_dir": str(folder / "journal"), "backup_dir": str(folder / "backups")}
     places["store"] = store
-    options = metrics_options(load(places, {}), listen_fds=[listening.fileno()], scoreboard_fd=None)
+    options = metrics_options(load(places, {}), backend="", listen_fds=[listening.fileno()], scoreboard_fd=None)
     with (folder / "metrics.log").open("wb") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "llm_metrics_proxy.processes.metrics_process"],
@@ -152,28 +152,53 @@ class Ours(NamedTuple):
     sources: dict[str, str]
 
 
-def ours(folder: Path, path: Path, turns: int, counted: Callable[[], int], store: str = "sqlite") -> Ours:
-    """Everything asked of the metrics process while records come. ``counted``: how many are stored."""
+class Clock:
+    """What a run may take, and its progress on standard error, once in ten seconds."""
+
+    def __init__(self, minutes: float) -> None:
+        self._began = self._told = time.monotonic()
+        self._minutes = minutes
+
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self._began + self._minutes * 60
+
+    def tell(self, words: str) -> None:
+        """How far it is."""
+        if time.monotonic() > self._told + _TELL_S:
+            self._told = time.monotonic()
+            print(f"{self._told - self._began:,.0f} s: {words}", file=sys.stderr, flush=True)
+
+
+_TELL_S: Final = 10.0
+
+
+def ours(folder: Path, turns: int, counted: Callable[[], int], limit: Clock, store: str = "sqlite") -> Ours:
+    """Everything asked of the metrics process while records come, or what of it was asked when the time was over.
+    ``counted``: how many are stored. Its database is in ``folder``."""
+    every = [(turn, name, label) for turn in range(turns) for name in QUESTIONS for label in RANGES]
     whole: dict[str, list[float]] = {asked: [] for asked in WHOLE}
     found: dict[str, dict[str, list[float]]] = {name: {} for name in QUESTIONS}
     sources: dict[str, str] = {}
     most = 0
     clock = time.monotonic()  # of the traffic's times, or a little ahead: a request begins before it is stored
-    with metrics_process(folder, path, store) as (port, process), traffic(folder):
+    with metrics_process(folder, folder / "metrics.db", store) as (port, process), traffic(folder):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         _wait_until_it_ingests(counted, connection)
         begun, before = time.monotonic(), counted()
-        for turn in range(turns):
-            for name, (parameters, _, _) in QUESTIONS.items():
-                for label, hours in RANGES.items():
-                    now = END + timedelta(seconds=time.monotonic() - clock)
-                    asked = urlencode(parameters | spans(hours, now, turn))
-                    ms, result = answer(connection, f"/api/v1/query?{asked}")
-                    found[name].setdefault(label, []).append(ms)
-                    sources[f"{name}, {label}"] = result["source"]
-                    most = max(most, process.memory_info().rss)
-            for asked, times in whole.items():
-                times.append(answer(connection, asked)[0])
+        for number, (turn, name, label) in enumerate(every):
+            limit.tell(f"question {number:,} of {len(every):,}")
+            if limit.is_over():
+                break
+            now = END + timedelta(seconds=time.monotonic() - clock)
+            asked = urlencode(QUESTIONS[name][0] | spans(RANGES[label], now, turn))
+            ms, result = answer(connection, f"/api/v1/query?{asked}")
+            found[name].setdefault(label, []).append(ms)
+            sources[f"{name}, {label}"] = result["source"]
+            most = max(most, process.memory_info().rss)
+            if number % (len(every) // turns) == 0:
+                for path_asked, times in whole.items():
+                    times.append(answer(connection, path_asked)[0])
         rate = (counted() - before) / (time.monotonic() - begun)
     return Ours(found, whole, most, rate, sources)
 
@@ -282,6 +307,8 @@ def shown(out: Console, measured: Ours) -> None:
     """Print them."""
     found, whole, most, rate, sources = measured
     everything = [ms for by_range in found.values() for each in by_range.values() for ms in each]
+    if not everything:
+        raise SystemExit("the time was over before the first question: give it --minutes, or fewer --records")
     out.print(
         f"{len(everything)} questions while {rate:,.0f} records/s were stored: median "
         f"{statistics.median(everything):,.0f} ms, p95 {percentile(everything, 0.95):,.0f} ms; at most "
@@ -299,7 +326,7 @@ def shown(out: Console, measured: Ours) -> None:
     out.print(table)
 
 
-def of_clickhouse(out: Console, folder: Path, records: int, turns: int) -> None:
+def of_clickhouse(out: Console, folder: Path, records: int, turns: int, limit: Clock) -> None:
     """The same, with the records in a ClickHouse on this machine, which makes them itself."""
     from tests.clickhouse.server import clickhouse_server, statement  # noqa: PLC0415
 
@@ -312,7 +339,7 @@ def of_clickhouse(out: Console, folder: Path, records: int, turns: int) -> None:
     database = f"bench_{records}"
     with (
         tempfile.TemporaryDirectory(prefix="clickhouse-", dir=folder) as scratch,
-        clickhouse_server(Path(scratch)) as server,
+        clickhouse_server(Path(scratch), memory_bytes=psutil.virtual_memory().total // 2) as server,
     ):
         statement(server, f"CREATE DATABASE {database}")
         address = store_address(server.url(database))
@@ -320,8 +347,13 @@ def of_clickhouse(out: Console, folder: Path, records: int, turns: int) -> None:
         connection = Connection(StoreAccess(address), timeout_s=600)
         prepare(connection)
         begun = time.monotonic()
-        for _ in clickhouse_data.make(connection, records):
-            pass
+        made = 0
+        for made in clickhouse_data.make(connection, records):
+            limit.tell(f"{made:,} of {records:,} records made")
+            if limit.is_over():
+                raise SystemExit(
+                    f"only {made:,} of {records:,} records were made in the time: give it --minutes, or fewer --records"
+                )
         size = "sum(bytes_on_disk)"
         parts = f"FROM system.{{}} WHERE active AND database = '{database}'"
         whole = connection.value(f"SELECT {size} {parts.format('parts')}")
@@ -332,8 +364,7 @@ def of_clickhouse(out: Console, folder: Path, records: int, turns: int) -> None:
         )
         with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as run:
             counted = f"SELECT count() FROM {TABLE} SETTINGS optimize_use_projections = 0"
-            path = Path(run) / "metrics.db"
-            shown(out, ours(Path(run), path, turns, lambda: int(connection.value(counted)), server.url(database)))
+            shown(out, ours(Path(run), turns, lambda: int(connection.value(counted)), limit, server.url(database)))
         connection.close()
 
 
@@ -347,11 +378,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--store", choices=("sqlite", "clickhouse"), default="sqlite", help="which engine has the records"
     )
+    parser.add_argument("--minutes", type=float, default=60.0, help="when it stops asking, and making records")
     given = parser.parse_args(arguments)
+    limit = Clock(given.minutes)
     out = Console(width=150)
     if given.store == "clickhouse":
         given.folder.mkdir(parents=True, exist_ok=True)
-        of_clickhouse(out, given.folder, given.records, given.turns)
+        of_clickhouse(out, given.folder, given.records, given.turns, limit)
         return
     analytics_data.make(given.folder, given.records)
     out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
@@ -362,7 +395,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="run-", dir=given.folder) as scratch:
         path = Path(scratch) / "metrics.db"
         shutil.copyfile(given.folder / "metrics.db", path)
-        measured = ours(Path(scratch), path, given.turns, lambda: _records(path))
+        measured = ours(Path(scratch), given.turns, lambda: _records(path), limit)
     shown(out, measured)
     found = measured.found
     if given.alone:

@@ -26,7 +26,7 @@ import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from tests.browser.browsing import DESKTOP
-from tests.browser.served import chromium_path, served
+from tests.browser.served import CHROMIUM_FLAGS, chromium_path, served
 
 from bench.analytics_data import DAYS, PIECE, Traffic, rows_of
 from llm_metrics_proxy.storage.base import IngestBatch
@@ -35,9 +35,6 @@ from llm_metrics_proxy.storage.sqlite import SqliteStore
 
 PER_SECOND: Final = 200
 RANGES: Final = ("24h", "1h", "7d", "30d", "90d", "all")
-FLAGS: Final = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 _LIMIT_S: Final = 900.0
 # Looks at every frame: the first in which all figures of the overview have a number and nothing is loading.
 _WATCH: Final = """
@@ -52,7 +49,7 @@ new PerformanceObserver((list) => {
 const look = () => {
   if (seen.shell === null && document.querySelector("h1") !== null) seen.shell = performance.now();
   const figures = [...document.querySelectorAll(".stat .value")];
-  const all = figures.length === 7 && figures.every((each) => /\\d/.test(each.textContent));
+  const all = figures.length === 8 && figures.every((each) => /\\d/.test(each.textContent));
   if (all && document.querySelector("[aria-busy=true]") === null && document.querySelectorAll("canvas").length >= 7) {
     seen.ready = performance.now();
   } else requestAnimationFrame(look);
@@ -217,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         address = stack.enter_context(served(folder, "--log-level", "info"))
         out.print(f"all records are rolled up ({wait_until_rolled_up(path):.0f} s)")
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(CHROMIUM_FLAGS))
         out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         if given.what == "first":
             for chosen in given.ranges:

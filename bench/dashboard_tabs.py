@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,18 +22,19 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import apsw
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Request, sync_playwright
 from rich.console import Console
-from tests.browser.served import chromium_path
+from tests.browser.served import CHROMIUM_FLAGS, chromium_path
 
 from bench import subjects
-from bench.dashboard import FLAGS, make, wait_until_rolled_up
+from bench.dashboard import make, wait_until_rolled_up
 from bench.processes import LOAD_CORE, TEST_CORE, cpu_s, pinned, settle
 from bench.throughput import Wrk
 
 CONNECTIONS: Final = 64
-# How often the page asks each, in seconds; all else once a minute, the overview's range being a day.
-_EVERY_S: Final = {"/health": 5.0, "/api/v1/migrations/current": 5.0, "/api/v1/alerts": 15.0}
+_OPENS_S: Final = 5.0
+_WATCHED_S: Final = 60.0  # what is not asked again meanwhile counts as once
+_LIVE: Final = "/api/v1/live"
 _QUERY: Final = "/api/v1/query"
 _DAY: Final = timedelta(days=1)
 _START: Final = re.compile(r"start=[^&]*")
@@ -46,18 +48,26 @@ class Question(NamedTuple):
 
 
 def questions(port: int) -> list[Question]:
-    """What the overview asks, from the page itself."""
-    base, found = f"http://127.0.0.1:{port}", set()
+    """What the overview asks, and how often, from the page itself, watched for a while."""
+    base, asked = f"http://127.0.0.1:{port}", Counter[str]()
+
+    def noted(request: Request) -> None:
+        path = request.url.removeprefix(base)
+        if path.startswith(("/api/", "/health")) and not path.startswith(_LIVE):
+            asked[_START.sub("start=", path)] += 1
+
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(CHROMIUM_FLAGS))
         page = browser.new_page()
-        page.on("request", lambda request: found.add(request.url.removeprefix(base)))
+        page.on("request", noted)
         page.goto(base)
-        page.wait_for_timeout(3000)
+        page.wait_for_timeout(_OPENS_S * 1000)
+        paths = sorted(asked)
+        asked.clear()
+        page.wait_for_timeout(_WATCHED_S * 1000)
         browser.close()
-    paths = sorted(path for path in found if path.startswith((*_EVERY_S, _QUERY)))
     assert sum(path.startswith(_QUERY) for path in paths) >= 9, paths
-    return [Question(path, _EVERY_S.get(path.partition("?")[0], 60.0)) for path in paths]
+    return [Question(path, _WATCHED_S / max(1, asked[path])) for path in paths]
 
 
 class Tabs:
@@ -103,7 +113,7 @@ class Tabs:
 
     def _list(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        connection.request("GET", "/api/v1/live")
+        connection.request("GET", _LIVE)
         response = connection.getresponse()
         while not self._stop.is_set() and response.read1(65_536):
             pass

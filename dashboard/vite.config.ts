@@ -27,18 +27,21 @@ function packed(): Plugin {
   };
 }
 
-/** `virtual:words/de`: the German words alone, so that a browser loads one language. */
+/** `virtual:words/de`: the German words alone, so that a browser loads one language; `virtual:lazy/errors/de`: those of one view. */
 function words(): Plugin {
-  const prefix = "virtual:words/";
+  const address = /^\0virtual:(words|lazy)\/(?:(\w+)\/)?(\w+)$/;
   return {
     name: "words",
-    resolveId: (id) => (id.startsWith(prefix) ? `\0${id}` : undefined),
+    resolveId: (id) => (address.test(`\0${id}`) ? `\0${id}` : undefined),
     load(id) {
-      if (!id.startsWith(`\0${prefix}`)) return undefined;
-      const path = join(import.meta.dirname, "src/i18n/words.json");
-      this.addWatchFile(path);
-      const language = id.slice(prefix.length + 1);
-      const rows = Object.entries(JSON.parse(readFileSync(path, "utf8")) as Record<string, Record<string, string>>);
+      const [, folderName = "", part, language = ""] = address.exec(id) ?? [];
+      if (language === "") return undefined;
+      const folder = join(import.meta.dirname, "src/i18n", folderName);
+      const names = part === undefined ? readdirSync(folder) : [`${part}.json`];
+      const rows = names.flatMap((name) => {
+        this.addWatchFile(join(folder, name));
+        return Object.entries(JSON.parse(readFileSync(join(folder, name), "utf8")) as Record<string, Record<string, string>>);
+      });
       return `export default ${JSON.stringify(Object.fromEntries(rows.map(([key, row]) => [key, row[language]])))}`;
     },
   };

@@ -9,8 +9,10 @@ from tests.examples import load_profile
 from tests.sharing import Files, long_first
 
 load_profile()
-for name in ("COLUMNS", "LINES"):  # processes that share the tests out have them set, and verbs go by them
+# Processes that share the tests out have them set, readline sets them where Python does not see it: verbs would obey.
+for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+    os.unsetenv(name)
 
 
 @pytest.hookimpl(trylast=True)  # other folders mark their tests first

@@ -17,6 +17,7 @@ WORKER_DEFAULTS: Final = DEFAULTS | {
 }  # fmt: skip
 _METRICS_DEFAULTS: Final = DEFAULTS | {
     "metrics_token": None, "store_password": "", "settings": [], "otlp": None, "prices": [], "slos": [], "alerts": [],
+    "budgets": [], "tokens": [], "found_backend": "", "backends": [],
 }  # fmt: skip
 
 

@@ -56,7 +56,8 @@ class Stack:
         ]
         if open_files is not None:
             self._command = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *self._command]
-        self._environment = environment
+        # a script that plays a server counts what it is asked
+        self._environment = {"LLM_METRICS_PROXY_SERVER_METRICS": "off", **(environment or {})}
         self._cleanup = contextlib.ExitStack()
         self._expected_exit: int | None = None
 

@@ -233,7 +233,7 @@ def test_an_answer_that_was_counted_has_no_price_again(tmp_path: Path) -> None:
 def test_another_price_list_gives_it_none_either() -> None:
     pricer = Pricer(PRICES, use_public_lists=False)
     for upstream in (None, 0.25):
-        assert pricer.price(fetched(1, usage_source=AGAIN, upstream_cost_usd=upstream)) == (None, None)
+        assert pricer.price(fetched(1, usage_source=AGAIN, upstream_cost_usd=upstream))[:2] == (None, None)
         assert pricer.price(fetched(1, usage_source=R, upstream_cost_usd=upstream))[0] is not None
 
 

@@ -420,8 +420,8 @@ class Flat:
     def __init__(self, usd: float) -> None:
         self.usd = usd
 
-    def price(self, record: RequestRecord) -> tuple[float, str]:
-        return self.usd, f"by {record.model}"
+    def price(self, record: RequestRecord, busy_ms: float | None) -> tuple[float, str, None]:
+        return self.usd, f"by {record.model}", None
 
 
 def test_records_are_stored_with_the_price_of_their_time(site: Site) -> None:

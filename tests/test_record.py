@@ -1,7 +1,5 @@
 """The registry of columns: each row fits the field that it annotates, and no two rows contradict each other."""
 
-import json
-from pathlib import Path
 from types import NoneType
 from typing import get_args, get_type_hints
 
@@ -18,9 +16,9 @@ from llm_metrics_proxy.record import (
     ROW_COLUMNS,
     RequestRecord,
 )
+from tests.messages import messages
 
 TYPES: dict[str, type] = {"integer": int, "number": float, "flag": bool, "text": str, "time": str}
-MESSAGES = Path(__file__).parents[1] / "dashboard" / "src" / "i18n" / "words.json"
 
 
 @pytest.mark.parametrize("name", RAW_COLUMNS)
@@ -59,5 +57,4 @@ def test_no_name_and_no_place_is_given_twice() -> None:
 
 
 def test_what_the_dashboard_calls_a_column_is_one_of_its_messages() -> None:
-    messages = set(json.loads(MESSAGES.read_text(encoding="utf-8")))
-    assert {column.label for column in REGISTRY.values() if column.label} <= messages
+    assert {column.label for column in REGISTRY.values() if column.label} <= messages().keys()

@@ -40,6 +40,8 @@ _ERRORS: Final = _rate("errors_total", "error_category, error_type")
 _ALL: Final = f"llm_proxy_requests_total{_SELECTED}"
 _GOOD: Final = 'llm_proxy_requests_total{outcome="completed",model=~"$model",backend=~"$backend"}'
 _HOUR: Final = 3600
+_SAVED: Final = _rate("cache_saved_usd_total", "model")
+_SURCHARGE: Final = _rate("cache_surcharge_usd_total", "model")
 
 PANELS: Final = (
     Panel("Requests", "reqps", ((f"sum(rate({_ALL}[$__rate_interval]))", "requests"),), "stat", 4),
@@ -87,6 +89,34 @@ PANELS: Final = (
         "currencyUSD",
         ((f"{_rate('cost_usd_total', 'model')} * {_HOUR}", "{{model}}"),),
         about="As priced when each request ended.",
+    ),
+    Panel(
+        "Prompt cache hit rate by model",
+        "percentunit",
+        (
+            (
+                f"{_rate('cached_tokens_total', 'model')} / ({_rate('cache_prompt_tokens_total', 'model')} > 0)",
+                "{{model}}",
+            ),
+        ),
+        about="Of input tokens whose server says how many came from its cache.",
+    ),
+    Panel(
+        "Saved by prompt caches per hour",
+        "currencyUSD",
+        (
+            (
+                f"({_SAVED} - {_SURCHARGE}) * {_HOUR}",
+                "{{model}}",
+            ),
+        ),
+        about="What writing to a cache costs more is taken off.",
+    ),
+    Panel(
+        "Busy servers",
+        "percentunit",
+        ((_rate("backend_busy_seconds_total", "backend"), "{{backend}}"),),
+        about="Share of the time in which a server had requests open; counted when they end.",
     ),
     Panel(
         "Requests at an unknown price",

@@ -14,6 +14,13 @@ import "./styles/base.css";
 import "./styles/frame.css";
 import "./styles/parts.css";
 import "./styles/views.css";
+import "./styles/welcome.css";
+import "./styles/costs.css";
+import "./styles/limits.css";
+import "./styles/sessions.css";
+import "./styles/changes.css";
+import "./styles/charts.css";
+import "./styles/year.css";
 
 const MOST_TRIES = 2;
 const client: QueryClient = new QueryClient({

@@ -25,6 +25,7 @@ class Kind(NamedTuple):
 DURATION: Final = Kind("duration", "number", "ms")
 RATE: Final = Kind("rate", "number", "tokens/s")
 MONEY: Final = Kind("money", "number", "USD")
+BUSY: Final = Kind("busy", "number", "ms")  # shares of a whole: their sum says something, their distribution does not
 TOKENS: Final = Kind("tokens", "integer", "tokens", 0, MAX_COUNT)
 LIMIT: Final = Kind("limit", "integer", "tokens")  # requested, not used: a sum means nothing
 BYTES: Final = Kind("bytes", "integer", "bytes", 0, MAX_COUNT)
@@ -80,6 +81,18 @@ class RolledUp(NamedTuple):
     by: str = "total"  # alone; or main: by model, server, client … too; or client: also where there are thousands
 
 
+class Over(NamedTuple):
+    """A column that no table has: ``value`` of the records that have ``known``. So two sums are about the same records.
+    ``word``: only where ``known`` is this word; ``at_most``: only where it is no more than that column.
+    ``counts_missing``: the value is 0 where it is missing, so that all of those records have one."""
+
+    value: str
+    known: str
+    word: str = ""
+    counts_missing: bool = False
+    at_most: str = ""
+
+
 class Shown(NamedTuple):
     """A column of the dashboard's table of requests; those with the lowest places are shown at first."""
 
@@ -88,7 +101,7 @@ class Shown(NamedTuple):
 
 
 class Column(NamedTuple):
-    """One column. ``name`` and ``origin`` (key, raw, derived, stamp, priced or kept) are set by ``record``."""
+    """One column. ``name`` and ``origin`` (key, raw, derived, stamp, priced, kept or read) are set by ``record``."""
 
     kind: Kind
     meaning: str
@@ -101,6 +114,7 @@ class Column(NamedTuple):
     explored: bool = False  # the dashboard offers it as a metric
     shown: Shown | None = None
     step: int = 0  # the schema step that adds it, which is made of this row; 0: a step of ``storage/schema`` does
+    over: Over | None = None
     origin: str = ""
 
     @property

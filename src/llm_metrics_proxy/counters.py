@@ -24,6 +24,7 @@ import msgspec
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.quotas import QuotaBook
 from llm_metrics_proxy.record import RequestRecord, UsageSource, is_fetch, was_streamed
+from llm_metrics_proxy.storage.base import StoredWindow, WindowChanges
 from llm_metrics_proxy.wire.error_types import OUTCOMES
 
 OTHER: Final = "other"
@@ -46,7 +47,8 @@ BOUNDS_MS: Final[dict[str, tuple[float, ...]]] = {
     # The proxy's own share is below a millisecond; the upper end is waiting for an upstream connection.
     OVERHEAD: (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1e3, 2.5e3, 5e3, 1e4),
 }
-_BOUNDS: Final = tuple(BOUNDS_MS.items())
+# Floats compare faster with their like.
+_BOUNDS: Final = tuple((name, tuple(map(float, bounds))) for name, bounds in BOUNDS_MS.items())
 _INFINITY: Final = float("inf")
 _REPEATED: Final = UsageSource.REPEATED  # an attribute of an enum is slow to look up
 SeriesLabels = tuple[str, str, str, bool]  # a SeriesKey as a plain tuple: five times faster to make, once per record
@@ -85,8 +87,16 @@ class Series(msgspec.Struct, array_like=True):
     classified: dict[str, dict[str, int]] = {}  # error category -> type -> count
     cost_usd: float = 0.0  # of those whose cost is known
     not_priced: int = 0  # requests that used tokens at an unknown price
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_prompt_tokens: int = 0  # of requests whose cached tokens are reported
+    cache_saved_usd: float = 0.0
+    cache_surcharge_usd: float = 0.0  # a counter never goes down: what writing cost more than reading saved
+    busy_ms: float = 0.0  # shares of the server's busy time
 
 
+_Durations = tuple[float | None, float | None, float | None, float | None]  # milliseconds, in the order of BOUNDS_MS
+_Change = tuple[Series, list[_Durations]]  # those of a transaction are counted at once, in half the time
 _encode: Final = msgspec.msgpack.Encoder().encode
 decoded: Final = msgspec.msgpack.Decoder(Series).decode  # a state, as ``shown`` has them
 
@@ -129,28 +139,33 @@ class CounterBook:
     def _clear(self) -> None:
         model_limit, label_limit = self._limits
         self._series: dict[SeriesLabels, Series] = {}
-        self._dirty: set[SeriesLabels] = set()  # observed since the last ``take_changes``
+        self._changing: dict[SeriesLabels, _Change] = {}  # observed since the last ``take_changes``
         self._taken: dict[SeriesLabels, bytes] = {}  # handed out to be stored, and not yet confirmed
         self._models = _Label(model_limit)
         self._backends = _Label(label_limit)
         self._endpoints = _Label(label_limit)
         self._finish_reasons = _Label(label_limit)
 
-    def observe(self, record: RequestRecord, error_category: str | None = None, cost_usd: float | None = None) -> None:
+    def observe(
+        self,
+        record: RequestRecord,
+        error_category: str | None = None,
+        cost_usd: float | None = None,
+        *,
+        savings_usd: float | None = None,
+        busy_ms: float | None = None,
+    ) -> None:
         """Count one record that ended, whatever its end, and is settled: its outcome and type are those of the table
-        of errors, as ``error_category`` is. Missing values are left out, never counted as 0."""
+        of errors, as ``error_category`` is. Missing values are left out, never counted as 0.
+
+        ``savings_usd``: by prompt caches, perhaps below 0. ``busy_ms``: its share of its server's busy time.
+        """
         key = (record.model or "", record.backend or "", record.endpoint, record.is_streaming)
-        series = self._series.get(key)
-        if series is None:
-            key = self._labels(record)
-            series = self._series.get(key)
-            if series is None:
-                series = self._series[key] = Series()
-        self._dirty.add(key)
+        series, durations = self._changing.get(key) or self._change(key, record)
 
         self.quotas.observe(record)
-        outcome = record.outcome
-        series.outcomes[outcome] = series.outcomes.get(outcome, 0) + 1
+        outcome, outcomes = record.outcome, series.outcomes
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
         if record.success:
             reason, reasons = record.finish_reason or "", series.finish_reasons
             if reason not in reasons:
@@ -164,15 +179,23 @@ class CounterBook:
 
         if record.usage_source != _REPEATED:
             _count_tokens(series, record, cost_usd)
+            cached, written = record.cached_tokens, record.cache_write_tokens
+            if cached is not None or written is not None:
+                _count_caches(series, record.prompt_tokens, cached, written, savings_usd)
+        if busy_ms is not None:
+            series.busy_ms += busy_ms
 
-        values = (*_token_times(record), record.response_time_ms, record.proxy_overhead_ms)  # in the order of BOUNDS_MS
-        histograms = series.histograms
-        for (name, bounds), value in zip(_BOUNDS, values, strict=True):
-            # Negative, infinite and NaN are not durations, and would make the sum go down or stay infinite.
-            if value is not None and 0.0 <= value < _INFINITY:
-                histogram = histograms[name]
-                histogram.buckets[bisect_left(bounds, value)] += 1
-                histogram.sum_ms += value
+        durations.append((*_token_times(record), record.response_time_ms, record.proxy_overhead_ms))
+
+    def _change(self, key: SeriesLabels, record: RequestRecord) -> "_Change":
+        """The series of a record, which differs from now on from what is stored."""
+        series = self._series.get(key)
+        if series is None:
+            key = self._labels(record)
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = Series()
+        return self._changing.setdefault(key, (series, []))
 
     def _labels(self, record: RequestRecord) -> SeriesLabels:
         """The series of a record that names something new.
@@ -193,8 +216,10 @@ class CounterBook:
 
         Then call ``confirm`` if they were stored, and ``load`` if they were not or that is unknown.
         """
-        self._taken = {key: _encode(self._series[key]) for key in self._dirty}
-        self._dirty.clear()
+        for series, durations in self._changing.values():
+            _count_durations(series.histograms, durations)
+        self._taken = {key: _encode(series) for key, (series, _) in self._changing.items()}
+        self._changing.clear()
         return [(msgspec.json.encode(key).decode(), state) for key, state in self._taken.items()]
 
     def confirm(self) -> None:
@@ -204,12 +229,17 @@ class CounterBook:
             self._published = {**self._published, **self._taken}
             self._taken = {}
 
-    def load(self, rows: Iterable[tuple[str, bytes]]) -> None:
+    def take_windows(self) -> WindowChanges:
+        """What has changed of servers' limits, to be stored and confirmed likewise."""
+        return self.quotas.take_changes()
+
+    def load(self, rows: Iterable[tuple[str, bytes]], windows: Iterable[StoredWindow] = ()) -> None:
         """Replace the content, and what is shown, by what is stored. Raises ``StoreError`` for garbage.
 
         What is stored can be more than what was shown (killed between commit and ``confirm``), never less.
         """
         stored = [_read(key, state) for key, state in rows]
+        self.quotas.load(windows)
         self._clear()
         for key, series in stored:
             self._series[key] = series
@@ -236,6 +266,33 @@ def _count_tokens(series: Series, record: RequestRecord, cost_usd: float | None)
         series.cost_usd += cost_usd
     elif record.prompt_tokens or tokens:
         series.not_priced += 1
+
+
+def _count_caches(
+    series: Series, prompt: int | None, cached: int | None, written: int | None, savings_usd: float | None
+) -> None:
+    if cached is not None and 0 <= cached <= (prompt or 0):  # more than there was to read: nobody knows
+        series.cached_tokens += cached
+        series.cache_prompt_tokens += prompt or 0
+    if written is not None and written > 0:
+        series.cache_write_tokens += written
+    if savings_usd:
+        if savings_usd > 0:
+            series.cache_saved_usd += savings_usd
+        else:
+            series.cache_surcharge_usd -= savings_usd
+
+
+def _count_durations(histograms: dict[str, DurationHistogram], durations: list[_Durations]) -> None:
+    for (name, bounds), values in zip(_BOUNDS, zip(*durations, strict=True), strict=True):
+        histogram = histograms[name]
+        buckets, sum_ms = histogram.buckets, histogram.sum_ms
+        for value in values:
+            # Negative, infinite and NaN are not durations, and would make the sum go down or stay infinite.
+            if value is not None and 0.0 <= value < _INFINITY:
+                buckets[bisect_left(bounds, value)] += 1
+                sum_ms += value
+        histogram.sum_ms = sum_ms
 
 
 def outcomes_with_zeros(series: Series) -> dict[str, int]:

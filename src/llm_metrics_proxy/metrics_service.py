@@ -36,12 +36,12 @@ from llm_metrics_proxy.wire.error_taxonomy import (
 if TYPE_CHECKING:
     from llm_metrics_proxy.wire.facts import Usage
 
-APP_VERSION: Final = "5.0.0"
+APP_VERSION: Final = "5.1.0"
 
 Derived = tuple[float | str | None, ...]
 Formula = Callable[[RequestRecord], Derived]
-Priced = tuple[float | None, str | None]  # values of ``record.PRICED``
-NOT_PRICED: Final[Priced] = (None, None)
+Priced = tuple[float | None, str | None, float | None]  # cost, who said so, savings by caches: of ``record.PRICED``
+NOT_PRICED: Final[Priced] = (None, None, None)
 
 
 _KNOWN: Final = taxonomy_of(APP_VERSION)
@@ -155,10 +155,12 @@ _REPLACED: Final = tuple(
 )
 
 
-def to_row(record: RequestRecord, priced: Priced = NOT_PRICED) -> tuple[str | int | float | None, ...]:
+def to_row(
+    record: RequestRecord, priced: Priced = NOT_PRICED, backend_busy_ms: float | None = None
+) -> tuple[str | int | float | None, ...]:
     """Derive, stamp and price: the record's values in the order of ``record.ROW_COLUMNS``."""
     derived = derive(record)
-    row = [*astuple(record), *_IN_ROW(derived), APP_VERSION, *priced]
+    row = [*astuple(record), *_IN_ROW(derived), APP_VERSION, *priced, backend_busy_ms]
     for place, of in _REPLACED:
         row[place] = derived[of]
     return tuple(row)

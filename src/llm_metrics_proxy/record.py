@@ -13,12 +13,14 @@ the meaning says otherwise. ``None`` means unknown or not applicable; it is neve
 """
 
 from enum import StrEnum
-from typing import Annotated, Final, get_type_hints
+from functools import cache
+from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
 
 from llm_metrics_proxy.columns import (
     ANY,
+    BUSY,
     BYTES,
     COUNT,
     DURATION,
@@ -35,6 +37,7 @@ from llm_metrics_proxy.columns import (
     Filter,
     Flag,
     Grouping,
+    Over,
     RolledUp,
     RuleKey,
     Shown,
@@ -304,6 +307,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         filter=Filter("A tag `k=v`; several, separated by commas, must all be there.", name="tag",
             flag=Flag("x-llm-metrics-tag; repeated ones must all be there."),
             rule=RuleKey("Only requests with this tag.", "k=v, several separated by commas")),
+        group=Grouping("all tags of the request together; `tag:<key>` is the value of one", explored=False),
         shown=Shown(150, 17),
     )] = None
     trace_id: Annotated[str | None, Column(
@@ -381,7 +385,7 @@ class RequestRecord(msgspec.Struct, array_like=True, kw_only=True, gc=False):
         group=Grouping("why the server's prompt cache was not used"),
     )] = None
     cache_missed_tokens: Annotated[int | None, Column(
-        COUNT, "input tokens behind the first difference, by the server's estimate", step=12,
+        TOKENS, "input tokens behind the first difference, by the server's estimate", step=12,
     )] = None
     quota_status: Annotated[str | None, Column(
         TEXT, "whether the subscription's limits let it pass, in the server's words", place=42, step=12,
@@ -469,7 +473,45 @@ PRICED: Final = (
         MONEY, "what it cost, as priced when it was stored; none: unknown", name="cost_usd", place=35,
         label="metric.cost", rolled_up=RolledUp(30, "main"), explored=True, shown=Shown(90, 22),
     ),
-    Column(TEXT, "who said so: upstream, price_table or genai_prices; none: nobody", name="cost_source"),
+    Column(
+        TEXT, "who said so: upstream, price_table, genai_prices, or own_hardware (an estimate); none: nobody",
+        name="cost_source", place=44,
+        group=Grouping("who said what it cost", explored=False),
+    ),
+    Column(
+        MONEY, "what its input would have cost without a cache, minus what it cost; below 0: writing cost more than "
+        "reading saved; none: unknown", name="cache_savings_usd", place=45, label="metric.cache_savings",
+        step=16, rolled_up=RolledUp(38, "main"), explored=True, shown=Shown(100, 34),
+    ),
+    Column(
+        BUSY, "its share of its server's busy time: each moment divided by the requests open there; none: not sent, or "
+        "unknown", name="backend_busy_ms", place=46, label="metric.backend_busy", step=16,
+        rolled_up=RolledUp(39, "main"), shown=Shown(100, 33),
+    ),
+)
+# No table has these: they are calculated when records are read, and rolled up like columns.
+READ: Final = (
+    Column(
+        TOKENS, "prompt tokens of the records that report cached_tokens (at most prompt_tokens)",
+        name="cache_prompt_tokens", rolled_up=RolledUp(40, "main"),
+        over=Over("prompt_tokens", "cached_tokens", counts_missing=True, at_most="prompt_tokens"),
+    ),
+    Column(
+        TOKENS, "cached tokens of the same records", name="cache_hit_tokens", rolled_up=RolledUp(43, "main"),
+        over=Over("cached_tokens", "cached_tokens", at_most="prompt_tokens"),
+    ),
+    Column(
+        TOKENS, "total tokens of the records that have a cost", name="priced_tokens", rolled_up=RolledUp(41, "main"),
+        over=Over("total_tokens", "cost_usd", counts_missing=True),
+    ),
+    Column(
+        MONEY, "cost that is estimated from what the user's own machine costs", name="estimated_cost_usd",
+        rolled_up=RolledUp(42, "main"), over=Over("cost_usd", "cost_source", "own_hardware"),
+    ),
+    Column(
+        MONEY, "cost of the records that name a session", name="session_cost_usd",
+        over=Over("cost_usd", "session_id"),
+    ),
 )
 # What the store gives a record; both together are its key wherever records of several hosts meet.
 KEYS: Final = (
@@ -523,6 +565,8 @@ def _registry() -> dict[str, Column]:
 
 # Every column by name, in the order in which an answer shows them.
 REGISTRY: Final = _registry()
+# With what is calculated when records are read.
+READABLE: Final = REGISTRY | {column.name: column._replace(origin="read") for column in READ}
 RAW_COLUMNS: Final[tuple[str, ...]] = RequestRecord.__struct_fields__
 ALL_COLUMNS: Final = tuple(REGISTRY)
 # What an insert fills, in order; migrations write the kept columns.
@@ -531,11 +575,31 @@ KEY_COLUMNS: Final = tuple(column.name for column in KEYS)
 ROW_COLUMNS: Final = COLUMNS[len(KEY_COLUMNS) :]  # what is known of a record before a store has it
 
 
+@cache
+def _fetches(dialect: str | None) -> bool:
+    return dialect is not None and dialect.endswith("_fetch")
+
+
 def is_fetch(record: RequestRecord) -> bool:
     """Whether it read an answer that another request made; the names of such dialects say so."""
-    return record.dialect is not None and record.dialect.endswith("_fetch")
+    return _fetches(record.dialect)
 
 
 def was_streamed(record: RequestRecord) -> bool:
     """Whether the answer was a stream: events were read, or it failed before that and the request wanted a stream."""
     return record.content_chunks is not None or record.is_streaming
+
+
+MAX_UNFIT_CHARS: Final = 256  # of a value in ``unfit_values``
+
+
+def literal(value: Any) -> str:
+    """As SQL writes it, so that '5', 5 and X'35' stay apart; cut to ``MAX_UNFIT_CHARS``."""
+    if isinstance(value, bytes):
+        text = f"X'{value[:MAX_UNFIT_CHARS].hex().upper()}'"
+    elif isinstance(value, str):
+        quoted = value[:MAX_UNFIT_CHARS].replace("'", "''")
+        text = f"'{quoted}'"
+    else:
+        text = repr(value)
+    return text if len(text) <= MAX_UNFIT_CHARS else f"{text[: MAX_UNFIT_CHARS - 1]}…"

@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_metrics_proxy.analytics.filters import stored_time
 from llm_metrics_proxy.engines import open_records
-from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.metrics_service import APP_VERSION, NOT_PRICED
 from llm_metrics_proxy.record import DERIVED, RAW_COLUMNS, RequestRecord
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
@@ -56,7 +56,7 @@ def a_row(
     """A record as it is stored, with this verdict and cost, for ``Database.append``."""
     told = {"error_category": error_category, "error_phase": error_phase}
     derived = (told.get(column.name) for column in DERIVED)
-    priced = (None, None) if cost_usd is None else (cost_usd, "price_table")
+    priced = (cost_usd, None if cost_usd is None else "price_table", None, None)  # no savings, no busy time
     return (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version, *priced)
 
 
@@ -73,7 +73,8 @@ class Database:
         """Commit records as one batch."""
         derived = (tokens_per_second, *(None for _column in DERIVED[1:]))
         self.append(
-            (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version, None, None) for record in records
+            (*(getattr(record, name) for name in RAW_COLUMNS), *derived, app_version, *NOT_PRICED, None)
+            for record in records
         )
 
     def append(self, rows: Iterable[tuple[Any, ...]]) -> None:

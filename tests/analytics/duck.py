@@ -20,9 +20,20 @@ TEXTS: Final = (
     "model", "response_model", "backend", "backend_name", "endpoint", "origin", "api_key_id", "user", "outcome",
     "error_category", "error_type", "error_phase", "finish_reason", "app_version", "tags", "user_agent", "app",
     "session_id", "session_source", "agent_id", "parent_agent_id", "cache_miss_reason", "quota_status", "host",
+    "cost_source",
 )  # fmt: skip
-COUNTS: Final = tuple(name for name, field in FIELDS.items() if field.unit in {"tokens", "bytes"})
-NUMBERS: Final = tuple(name for name in FIELDS if name not in COUNTS)
+# No columns: calculated when records are read.
+READ: Final = {
+    "cache_prompt_tokens": "CASE WHEN cached_tokens <= coalesce(prompt_tokens, 0) THEN coalesce(prompt_tokens, 0) END",
+    "cache_hit_tokens": "CASE WHEN cached_tokens <= coalesce(prompt_tokens, 0) THEN cached_tokens END",
+    "priced_tokens": "CASE WHEN cost_usd IS NOT NULL THEN coalesce(total_tokens, 0) END",
+    "estimated_cost_usd": "CASE WHEN cost_source = 'own_hardware' THEN cost_usd END",
+    "session_cost_usd": "CASE WHEN session_id IS NOT NULL THEN cost_usd END",
+}
+_CACHES: Final = "FILTER (cached_tokens <= coalesce(prompt_tokens, 0))"
+_WITH_READ: Final = f"*, {', '.join(f'{sql} AS {name}' for name, sql in READ.items())}"
+COUNTS: Final = tuple(name for name, one in FIELDS.items() if one.unit in {"tokens", "bytes"} and name not in READ)
+NUMBERS: Final = tuple(name for name in FIELDS if name not in COUNTS and name not in READ)
 FLAGS: Final = ("is_streaming", "success")
 
 
@@ -54,7 +65,7 @@ def table_of(facts: Sequence[Mapping[str, Any]]) -> duckdb.DuckDBPyConnection:
     # by columns, in one statement: row by row it takes DuckDB a millisecond each
     shown = (f'unnest(?::{kind}[]) AS "{name}"' for name, kind in types.items())
     values = [[row[name] for row in rows] for name in types]
-    connection.execute(f"CREATE TABLE records AS SELECT {', '.join(shown)}", values)
+    connection.execute(f"CREATE TABLE records AS SELECT {_WITH_READ} FROM (SELECT {', '.join(shown)})", values)
     return connection
 
 
@@ -131,6 +142,20 @@ def _measure(name: str, slos: Sequence[Slo]) -> tuple[str, str]:
             "count(response_time_ms)",
         ),
         "concurrency_max": ("max(open)", "count(response_time_ms)"),
+        "cache_hit_ratio": (
+            f"sum(cached_tokens) {_CACHES} / nullif(sum(prompt_tokens) {_CACHES}, 0)",
+            "count(*) FILTER (cached_tokens <= coalesce(prompt_tokens, 0))",
+        ),
+        "cost_per_request_usd": ("sum(cost_usd) / nullif(count(cost_usd), 0)", "count(cost_usd)"),
+        "cost_per_1000_requests_usd": ("1000 * sum(cost_usd) / nullif(count(cost_usd), 0)", "count(cost_usd)"),
+        "cost_per_mtok_usd": (
+            "1e6 * sum(cost_usd) / nullif(sum(total_tokens) FILTER (cost_usd IS NOT NULL), 0)",
+            "count(cost_usd)",
+        ),
+        "cost_per_session_usd": (
+            "sum(session_cost_usd) / nullif(count(DISTINCT session_id) FILTER (cost_usd IS NOT NULL), 0)",
+            "count(cost_usd) FILTER (session_id IS NOT NULL)",
+        ),
         "goodput": (f"avg(CASE WHEN {good} THEN 1 ELSE 0 END)", "count(*)"),
     }
     if name in named:
@@ -149,7 +174,7 @@ def table_of_parquet(path: Path) -> duckdb.DuckDBPyConnection:
     names = [f'"{name}"' for name in (*TEXTS, *NUMBERS, *COUNTS, "status_code")]
     flags = [f"{name}::BIGINT AS {name}" for name in FLAGS]
     shown = ", ".join((*names, *flags, "timestamp AS ts"))
-    connection.execute(f"CREATE TABLE records AS SELECT {shown} FROM read_parquet('{path}')")
+    connection.execute(f"CREATE TABLE records AS SELECT {_WITH_READ} FROM (SELECT {shown} FROM read_parquet('{path}'))")
     return connection
 
 

@@ -56,7 +56,7 @@ _RANGES: Final = (
 FILTERS: Final = {
     name: {"streaming": "is_streaming", "tag": "tags"}.get(name, name)
     for name in RequestFilter.__struct_fields__
-    if name not in ("start", "end")
+    if name not in ("start", "end", "where")
 }
 
 

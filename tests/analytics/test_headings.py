@@ -1,7 +1,6 @@
 """One name for each number, and no name for two: in terminals, reports, the dashboard and Grafana."""
 
 import io
-import json
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -16,7 +15,8 @@ from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.cli import requests, top_view
 from llm_metrics_proxy.cli.top_window import Cost, ModelLine, Percentiles
 from llm_metrics_proxy.record import ALL_COLUMNS
-from llm_metrics_proxy.reports.contents import CLIENT_COLUMNS, COLUMNS, FIGURES
+from llm_metrics_proxy.reports.contents import COLUMNS, FIGURES
+from tests.messages import messages
 
 DASHBOARD: Final = Path(__file__).parents[2] / "dashboard" / "src"
 _SPEED: Final = "output_tokens_per_second"
@@ -30,7 +30,7 @@ def test_every_number_has_a_name_of_its_own() -> None:
 
 
 def test_the_two_speeds_are_not_called_alike() -> None:
-    assert (words(f"{_SPEED}.p50"), short(f"{_SPEED}.p50")) == ("output speed p50", "out tok/s p50")
+    assert (words(f"{_SPEED}.p50"), short(f"{_SPEED}.p50")) == ("output speed median", "out tok/s p50")
     assert as_title(f"{_SPEED}.p50") == "Output speed, median"
     assert not any("speed" in each.words for name, each in HEADINGS.items() if name != _SPEED)
 
@@ -82,8 +82,7 @@ def test_top_shows_under_each_heading_the_number_of_that_name() -> None:
 def test_a_report_names_its_figures_and_columns_by_the_table() -> None:
     figures = [as_title(name) for name, _ in FIGURES]
     assert len(set(figures)) == len(figures)
-    for columns in (COLUMNS, CLIENT_COLUMNS):
-        assert len({words(name) for name in columns}) == len(columns)
+    assert len({words(name) for name in COLUMNS}) == len(COLUMNS)
 
 
 def named_in_the_dashboard() -> set[tuple[str, str]]:
@@ -115,8 +114,7 @@ def test_the_dashboard_calls_no_two_numbers_alike() -> None:
 
 @pytest.mark.parametrize("language", ["de", "en", "es", "fr", "ja", "ko", "ru", "zh"])
 def test_no_language_calls_two_of_its_numbers_alike(language: str) -> None:
-    words = json.loads((DASHBOARD / "i18n" / "words.json").read_text(encoding="utf-8"))
-    names = {key: said[language] for key, said in words.items() if key.startswith("metric.")}
+    names = {key: said[language] for key, said in messages().items() if key.startswith("metric.")}
     keys = {key for _, key in named_in_the_dashboard()}
     assert keys <= names.keys()
     shown = [names[key] for key in sorted(keys)]

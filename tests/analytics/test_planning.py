@@ -92,6 +92,13 @@ def test_before_the_calendar_there_is_no_period() -> None:
         plan(Query(filter=asked, compare=True), FACTS)
 
 
+def test_at_the_end_of_the_calendar_the_end_is_to_blame() -> None:
+    asked = RequestFilter(start=datetime(9999, 12, 30, tzinfo=UTC), end=datetime(9999, 12, 31, tzinfo=UTC))
+    with pytest.raises(QueryError, match="the range ends where the calendar does") as raised:
+        plan(Query(filter=asked, compare=True), FACTS)
+    assert raised.value.parameter == "end"
+
+
 def test_only_an_order_that_times_cannot_tell_is_asked_for_apart() -> None:
     by_both = Query(metrics=("requests", "response_time_ms.p95"), group_by=("time", "model"))
     assert plan(by_both, FACTS).ranking is None

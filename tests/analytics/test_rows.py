@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from llm_metrics_proxy.analytics import get_request
-from llm_metrics_proxy.analytics.rows import MAX_UNFIT_CHARS, UNFIT, described, item, items_of, literal
+from llm_metrics_proxy.analytics.rows import UNFIT, described, item, items_of
 from llm_metrics_proxy.columns import MAX_COUNT
 from llm_metrics_proxy.migration import model
-from llm_metrics_proxy.record import ALL_COLUMNS
+from llm_metrics_proxy.record import ALL_COLUMNS, MAX_UNFIT_CHARS, literal
 from llm_metrics_proxy.wire import base as wire
 from tests.analytics.database import Database, a_record
 

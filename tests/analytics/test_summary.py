@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, TOKEN_SUMS
+from llm_metrics_proxy.analytics.metrics import DISTRIBUTIONS, KEPT_TOKEN_SUMS
 from llm_metrics_proxy.analytics.summary import MAX_ERROR_TYPES, summarise
 from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.record import COLUMNS, DERIVED, RAW_COLUMNS, Outcome
+from llm_metrics_proxy.record import COLUMNS, DERIVED, PRICED, RAW_COLUMNS, Outcome
 from tests.analytics.database import NOON, Database, a_record, a_row
 from tests.engines.sqlite.watching import Watching
 from tests.examples import examples
@@ -30,7 +30,7 @@ facts = st.fixed_dictionaries(
         "error_type": st.sampled_from([None, "quota", "internal"]),
         "app_version": st.sampled_from(["1.0.0", "2.0.0"]),
         **{metric.name: durations for metric in DISTRIBUTIONS},
-        **{metric.name: tokens for metric in TOKEN_SUMS},
+        **{metric.name: tokens for metric in KEPT_TOKEN_SUMS},
     }
 )
 
@@ -42,8 +42,7 @@ def row_of(fact: dict[str, Any]) -> tuple[Any, ...]:
         *(getattr(record, name) for name in RAW_COLUMNS),
         *(fact.get(column.name) for column in DERIVED),
         fact["app_version"],
-        None,
-        None,
+        *(fact.get(column.name) for column in PRICED),
     )
 
 
@@ -83,7 +82,7 @@ def test_every_number_equals_that_of_plain_python(rows: list[dict[str, Any]], se
         for fact in chosen
         if fact["outcome"] != "completed" or fact["error_type"] is not None
     )
-    for metric in TOKEN_SUMS:
+    for metric in KEPT_TOKEN_SUMS:
         known = [fact[metric.name] for fact in chosen if fact[metric.name] is not None]
         assert answer.tokens[metric.name].n == len(known)
         assert answer.tokens[metric.name].sum == (sum(known) if known else None)
@@ -151,3 +150,16 @@ def test_all_numbers_are_from_one_statement_and_so_from_one_snapshot(database: D
     database.add(a_record())
     summarise(open_records(watching), EVERYTHING)
     assert len([sql for sql, _ in watching.asked if "count(*)" in sql]) == 1  # others ask where it begins
+
+
+def test_caches_are_summed_over_the_records_that_tell_of_them(database: Database) -> None:
+    facts: tuple[dict[str, Any], ...] = (
+        {"prompt_tokens": 100, "cached_tokens": 60},
+        {"prompt_tokens": 300, "cached_tokens": 0},
+        {"prompt_tokens": 100, "cached_tokens": 10**9},  # more than there was to read: it says nothing
+    )
+    database.append(a_row(a_record(number, **fact)) for number, fact in enumerate(facts))
+    cache = summarise(database.records, EVERYTHING).cache
+    assert (cache.n, cache.hit_ratio) == (2, 0.15)
+    assert cache.coverage == pytest.approx(2 / 3)
+    assert (cache.savings_usd.n, cache.savings_usd.sum) == (0, None)

@@ -72,6 +72,18 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_proxy_overhead_seconds": "histogram",
         "llm_proxy_num_requests_running": "gauge",
         "llm_proxy_ingestion_up": "gauge",
+        "llm_proxy_server_up": "gauge",
+        "llm_proxy_server_requests_running": "gauge",
+        "llm_proxy_server_requests_waiting": "gauge",
+        "llm_proxy_server_kv_cache_usage_ratio": "gauge",
+        "llm_proxy_server_slots": "gauge",
+        "llm_proxy_server_models_loaded": "gauge",
+        "llm_proxy_server_model_vram_bytes": "gauge",
+        "llm_proxy_gpu_utilization_ratio": "gauge",
+        "llm_proxy_gpu_memory_used_bytes": "gauge",
+        "llm_proxy_gpu_memory_bytes": "gauge",
+        "llm_proxy_gpu_power_watts": "gauge",
+        "llm_proxy_gpu_temperature_celsius": "gauge",
         "llm_proxy_worker_up": "gauge",
         "llm_proxy_open_connections": "gauge",
         "llm_proxy_journal_bytes": "gauge",
@@ -86,6 +98,17 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_connections_limit": "gauge",
         "llm_proxy_connections_refused": "counter",
         "llm_proxy_readers_refused": "counter",
+        **dict.fromkeys(
+            (
+                "llm_proxy_cached_tokens",
+                "llm_proxy_cache_prompt_tokens",
+                "llm_proxy_cache_write_tokens",
+                "llm_proxy_cache_saved_usd",
+                "llm_proxy_cache_surcharge_usd",
+                "llm_proxy_backend_busy_seconds",
+            ),
+            "counter",
+        ),
         "llm_proxy_backend_up": "gauge",
         "llm_proxy_backend_open_requests": "gauge",
         "llm_proxy_backend_ejections": "counter",
@@ -94,6 +117,13 @@ def test_every_family_is_there_before_the_first_request() -> None:
         "llm_proxy_records_rejected": "counter",
         "llm_proxy_records_lost": "counter",
         "llm_proxy_journal_damaged_bytes": "counter",
+        "llm_proxy_budget_limit": "gauge",
+        "llm_proxy_budget_used": "gauge",
+        "llm_proxy_budget_used_ratio": "gauge",
+        "llm_proxy_budget_projected_ratio": "gauge",
+        "llm_proxy_quota_burn_ratio_per_second": "gauge",
+        "llm_proxy_quota_runs_out_timestamp_seconds": "gauge",
+        "llm_proxy_quota_left_at_reset_ratio": "gauge",
         "llm_proxy_migration_phase": "gauge",
         "llm_proxy_migration_records_done": "gauge",
         "llm_proxy_migration_records": "gauge",
@@ -197,7 +227,7 @@ def test_a_hundred_models_on_four_paths_have_no_line_for_what_never_happened() -
     book.take_changes()
     book.confirm()
     body, _ = Exposition(book).render(health(), "")
-    of_one = 8 + 2 + 1 + 4 + sum(len(BOUNDS_MS[name]) + 3 for name in (E2E_LATENCY, OVERHEAD))
+    of_one = 8 + 2 + 1 + 10 + sum(len(BOUNDS_MS[name]) + 3 for name in (E2E_LATENCY, OVERHEAD))
     live = len(Exposition(CounterBook()).render(health(), "")[0].splitlines())
     assert len(body.splitlines()) == live + 400 * of_one
 
@@ -348,3 +378,20 @@ def test_the_endpoint_speaks_text_and_openmetrics(database: Database) -> None:
     assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
     names = {family.name for family in parse_openmetrics(openmetrics.text)}  # type: ignore[no-untyped-call]
     assert "llm_proxy_e2e_request_latency_seconds" in names
+
+
+def test_caches_savings_and_busy_time_are_counted_and_never_go_down() -> None:
+    book = CounterBook()
+    book.observe(a_record(prompt_tokens=100, cached_tokens=60), savings_usd=0.5, busy_ms=1500.0)
+    book.observe(a_record(prompt_tokens=100, cached_tokens=0, cache_write_tokens=40), savings_usd=-0.125, busy_ms=500.0)
+    book.observe(a_record(prompt_tokens=100))  # says nothing of a cache
+    book.take_changes()
+    book.confirm()
+    found, _ = scrape(book)
+    assert {name: only(found, f"llm_proxy_{name}_total") for name in (
+        "cached_tokens", "cache_prompt_tokens", "cache_write_tokens", "cache_saved_usd", "cache_surcharge_usd",
+        "backend_busy_seconds",
+    )} == {
+        "cached_tokens": 60, "cache_prompt_tokens": 200, "cache_write_tokens": 40, "cache_saved_usd": 0.5,
+        "cache_surcharge_usd": 0.125, "backend_busy_seconds": 2.0,
+    }  # fmt: skip

@@ -6,6 +6,8 @@ import pytest
 
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.calendar import BUCKETS, MAX_BUCKETS
+from llm_metrics_proxy.analytics.changes import Changes, ChangesQuery, what_changed
+from llm_metrics_proxy.analytics.costs import Costs
 from llm_metrics_proxy.analytics.distribution import DistributionQuery, Histogram, distribute
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.heatmap import Heatmap, HeatmapQuery, map_heat
@@ -188,3 +190,52 @@ def test_lists_and_buckets_are_documented(database: Database) -> None:
     assert all(one["description"] for one in described.values())
     required = {one["name"] for one in document["paths"]["/api/v1/compare"]["get"]["parameters"] if one["required"]}
     assert required == {"start"}
+
+
+def test_costs_are_one_answer(filled: Database) -> None:
+    response = client(filled).get("/api/v1/costs", params={**START, "by": "model", "timezone": "Europe/Berlin"})
+    answer = msgspec.json.decode(response.content, type=Costs)
+    assert (answer.app_version, answer.timezone, len(answer.months)) == (APP_VERSION, "Europe/Berlin", 12)
+    assert [row.key for row in answer.rows] == [{"model": "a"}, {"model": "b"}]
+    refused = client(filled).get("/api/v1/costs", params={"by": "modle"})
+    assert refused.status_code == 422
+    assert "did you mean model" in refused.json()["error"]["message"]
+
+
+def test_changes_are_those_of_the_question_and_its_example_has_their_shape(filled: Database) -> None:
+    http = client(filled)
+    asked = ChangesQuery(filter=HOUR)
+    ours = msgspec.json.encode(what_changed(filled.records, asked, NOW, lambda: 0.0))
+    assert http.get("/api/v1/changes", params=START).content == ours
+    answer = http.get("/openapi.json").json()["paths"]["/api/v1/changes"]["get"]["responses"]["200"]
+    example = msgspec.json.encode(answer["content"]["application/json"]["example"])
+    assert msgspec.json.decode(example, type=Changes).app_version == APP_VERSION
+    assert http.get("/api/v1/changes").status_code == 422
+    refused = http.get("/api/v1/changes", params={**START, "limit": 21})
+    assert (refused.status_code, refused.json()["error"]["parameter"]) == (422, "limit")
+
+
+def test_weeks_begin_on_the_day_asked_for_and_parts_of_buckets_are_marked(filled: Database) -> None:
+    http = client(filled)
+    params = {"start": "2026-02-16", "end": "2026-02-23", "group_by": "time", "bucket": "week"}
+    monday, sunday = (
+        http.get("/api/v1/query", params={**params, "week_start": day}).json()["rows"] for day in ("monday", "sunday")
+    )
+    assert [(row["key"]["time"], row.get("partial")) for row in monday] == [("2026-02-16T00:00:00Z", None)]
+    assert [(row["key"]["time"], row.get("partial")) for row in sunday] == [
+        ("2026-02-15T00:00:00Z", True),
+        ("2026-02-22T00:00:00Z", True),
+    ]
+    refused = http.get("/api/v1/query", params={**params, "week_start": "sundae"})
+    assert refused.status_code == 422
+    assert "sunday" in refused.json()["error"]["message"]
+    heat = http.get("/api/v1/heatmap", params={"week_start": "sunday"}).json()
+    assert heat["y"] == [7, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_comparison_says_of_how_many_records_and_which_groups_are_new_or_gone(database: Database) -> None:
+    database.add(*(a_record(at, model=model) for at, model in ((60, "new"), (-60, "gone"), (-60, "b"), (1, "b"))))
+    params = {**START, "by": "model", "metrics": "requests"}
+    rows = client(database).get("/api/v1/compare", params=params).json()["rows"]
+    found = {row["key"]["model"]: (row.get("presence"), row["values"]["requests"]["previous_n"]) for row in rows}
+    assert found == {"new": ("new", 0), "gone": ("gone", 1), "b": (None, 1)}

@@ -104,6 +104,33 @@ def test_a_session_ends_in_time_and_with_the_process(database: Database) -> None
     assert len(sessions._open) == 1, "what is over is forgotten"
 
 
+def test_a_session_that_is_renewed_lasts_and_one_that_is_over_stays_over(database: Database) -> None:
+    now = [1_000_000.0]
+    sessions = Sessions(TOKEN, clock=lambda: now[0])
+    kept, left = sessions.open(), sessions.open()
+    for _hour in range(100):  # days of a screen on a wall
+        now[0] += 3600
+        assert sessions.renew(["somebody else's", kept]) == kept
+    assert sessions.knows([kept])
+    assert not sessions.knows([left])
+    assert sessions.renew([left]) is None
+    sessions.close([kept])
+    assert sessions.renew([kept]) is None
+
+
+def test_staying_signed_in_needs_a_session_and_gives_its_cookie_anew(database: Database) -> None:
+    http = client(database, token=TOKEN)
+    assert http.put("/session").status_code == 401
+    with_bearer = http.put("/session", headers=bearer(TOKEN))
+    assert with_bearer.json()["signed_in"] is False
+    assert "set-cookie" not in with_bearer.headers
+    given = http.post("/session", json={"token": TOKEN}).headers["set-cookie"]
+    renewed = http.put("/session")
+    assert renewed.json()["signed_in"] is True
+    assert renewed.headers["set-cookie"] == given
+    assert http.put("/session", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
 def test_there_is_an_end_to_how_many_sessions_are_remembered() -> None:
     sessions = Sessions(TOKEN)
     cookies = [sessions.open() for _ in range(MOST_SESSIONS + 2)]

@@ -54,12 +54,14 @@ ALLOWED: dict[str, set[str]] = {
         "ownership", "wire",
     },
     "upkeep": {"errors", "storage", "storage.base", "rollups", "migration"},
-    "quotas": {"record"},
-    "counters": {"errors", "record", "wire", "quotas"},  # of wire: the names of outcomes
+    # What servers say of themselves: readers, the poller, and the answer that sets it beside records.
+    "servers": {"errors", "storage", "storage.base", "analytics", "metrics_service"},
+    "quotas": {"record", "storage.base"},
+    "counters": {"errors", "record", "storage.base", "wire", "quotas"},  # of wire: the names of outcomes
     "metrics_service": {"errors", "record", "storage.base", "wire"},
     "pricing": {"globs", "wire"},  # of wire: the table of endpoints, as telemetry
     "telemetry": {"errors", "record", "tls_reasons", "wire"},
-    "watch": {"errors", "storage.base", "analytics", "metrics_service", "tls_reasons"},
+    "watch": {"errors", "storage.base", "quotas", "analytics", "metrics_service", "tls_reasons"},
     "ingestion": {"errors", "record", "storage.base", "journal", "counters", "metrics_service", "ownership"},
     # of wire: the table of errors
     "analytics": {"errors", "columns", "record", "metrics_service", "wire"},
@@ -70,10 +72,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "engines.report": set(),
     "engines.operations": {"storage", "analytics"},
-    "engines.sqlite": {"columns", "record", "storage.base", "storage", "rollups", "analytics"},
+    "engines.sqlite": {
+        "columns", "record", "storage.base", "storage", "rollups", "analytics", "engines.operations", "migration",
+    },
     "engines.clickhouse": {
         "errors", "columns", "record", "storage.base", "storage", "metrics_service", "analytics", "store_address",
-        "engines.report", "migration", "migration.model", "migration.formula",
+        "engines.operations", "engines.report", "migration", "migration.model", "migration.formula",
     },
     "store_address": {"errors"},
     "export": {"errors", "record", "analytics", "export.parquet"},
@@ -82,6 +86,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": {
         "errors", "columns", "record", "storage.base", "scoreboard", "counters", "quotas", "analytics",
         "metrics_service", "ingestion", "wire", "export", "reports", "watch", "forwarded", "doors", "descriptors",
+        "servers",
     },
     # Of analytics: which metrics there are.
     "config.values": set(),  # the settings as processes get them, without the library that validates them
@@ -95,14 +100,14 @@ ALLOWED: dict[str, set[str]] = {
         "errors", "scoreboard", "logs", "tls_reasons", "ownership", "process_memory", "proxy", "storage", "migration",
         "migration.model", "safe_migrations", "upkeep", "counters", "metrics_service", "pricing", "telemetry", "watch",
         "ingestion", "analytics", "engines", "store_address", "api", "config", "config.values", "listening",
-        "supervisor", "demo", "dashboard",
+        "supervisor", "demo", "dashboard", "servers",
     },
     # Verbs. What a verb shares with a process comes from ``processes``; proxy and API are out of bounds.
     "cli": {
         "errors", "columns", "record", "scoreboard", "logs", "doors", "descriptors", "journal", "storage.base",
-        "storage", "migration", "migration.model", "safe_migrations", "metrics_service", "pricing", "watch",
-        "analytics", "engines", "engines.report", "store_address", "export", "reports",
-        "config", "listening", "supervisor", "demo", "dashboard", "processes",
+        "storage", "migration", "migration.model", "safe_migrations", "metrics_service", "pricing", "quotas", "watch",
+        "analytics", "engines", "engines.operations", "engines.report", "store_address", "export", "reports",
+        "config", "listening", "supervisor", "demo", "dashboard", "processes", "servers",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -140,7 +145,7 @@ ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli"},
     "rich": {"cli"},
     "pydantic_settings": {"config"},
-    "numpy": {"rollups", "storage", "engines.sqlite"},  # those that read roll-ups; never the workers
+    "numpy": {"rollups", "storage", "engines.sqlite", "ingestion"},  # of the metrics process; never the workers
     "semver": {"metrics_service", "storage", "migration", "analytics", "cli"},
     "sqlite3": set(),
 }
@@ -154,6 +159,25 @@ PURE = [
     "forwarded.py",
     "tls_reasons.py",
     "rollups",
+    "storage/sampled.py",
+    *(
+        f"servers/{name}.py"
+        for name in (
+            "readings",
+            "exposition",
+            "programs",
+            "json_pages",
+            "gpus",
+            "pages",
+            "schedule",
+            "minutes",
+            "local",
+            "targets",
+            "seen",
+            "verdict",
+            "folding",
+        )
+    ),
     "doors.py",
     "proxy/admission.py",
     "proxy/chunked.py",
@@ -173,6 +197,8 @@ PURE = [
     "proxy/choice.py",
     "proxy/backend_health.py",
     "metrics_service.py",
+    "quotas/windows.py",
+    "quotas/outlook.py",
     "watch/rules.py",
     "watch/states.py",
     "telemetry/names.py",

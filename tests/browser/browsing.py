@@ -6,10 +6,9 @@ from urllib.parse import urlencode, urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Route, ViewportSize, expect
 
-VIEWS: Final = (
-    "/", "/models", "/clients", "/streaming", "/not-streamed", "/errors", "/requests", "/explore", "/versions",
-    "/settings",
-)  # fmt: skip
+from llm_metrics_proxy.api.site import VIEW_PATHS
+
+VIEWS: Final = VIEW_PATHS
 THEMES: Final = ("light", "dark", "terminal")
 PATIENCE_MS: Final = 30_000
 DESKTOP: Final[ViewportSize] = {"width": 1440, "height": 1000}
@@ -52,6 +51,12 @@ class Visit:
         expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
         return self.page
 
+    def speak(self, language: str) -> Page:
+        """Choose the page's language where it is, which costs no load; on a page that is wide enough to have room."""
+        self.page.locator(".preferences select").nth(1).select_option(language)
+        expect(self.page.locator(f"html[lang={language}]")).to_be_attached()
+        return self.settled()
+
     def assert_blameless(self) -> None:
         """No error, no request elsewhere, nothing that the policy forbids."""
         found = [*self.problems, *self.page.evaluate("globalThis.forbidden")]
@@ -76,9 +81,20 @@ class Visit:
         route.abort()
 
 
+# A new size or language is drawn in the next frames, on a busy machine not in the first of them.
+_OVERFLOW: Final = """async () => {
+  const { documentElement: all } = document;
+  for (let frame = 0; frame < 60; frame += 1) {
+    await new Promise(requestAnimationFrame);
+    if (frame > 0 && all.scrollWidth === all.clientWidth) return 0;
+  }
+  return all.scrollWidth - all.clientWidth;
+}"""
+
+
 def overflow_px(page: Page) -> int:
-    """How far the page reaches beyond its right edge."""
-    found: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    """How far the page reaches beyond its right edge, when it has come to rest."""
+    found: int = page.evaluate(_OVERFLOW)
     return found
 
 

@@ -10,15 +10,11 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.browsing import DESKTOP, PATIENCE_MS, Visit
 from tests.browser.records import a_day, write
-from tests.browser.served import chromium_path, served
+from tests.browser.served import CHROMIUM_FLAGS, chromium_path, served
 
 RECORDS: Final = 3_000
 LAN_NAME: Final = "llm.lan"  # of this machine, as others in its network call it: no secure context over plain HTTP
-# No service of the browser's maker is asked for anything, and no sandbox is needed for pages of our own.
-_FLAGS: Final = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--js-flags=--expose-gc", f"--host-resolver-rules=MAP {LAN_NAME} 127.0.0.1",
-)  # fmt: skip
+_FLAGS: Final = (*CHROMIUM_FLAGS, "--js-flags=--expose-gc", f"--host-resolver-rules=MAP {LAN_NAME} 127.0.0.1")
 
 Open = Callable[..., Visit]
 

@@ -143,7 +143,7 @@ def hostile(end: datetime) -> Iterator[RequestRecord]:
 
 def _row(record: RequestRecord) -> Sequence[SqlValue]:
     cost = record.upstream_cost_usd  # the upstream's own word is what the pricer takes first
-    return to_row(record, (cost, None if cost is None else "upstream"))
+    return to_row(record, (cost, None if cost is None else "upstream", None))
 
 
 def write(path: Path, records: Iterator[RequestRecord]) -> None:

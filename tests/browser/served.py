@@ -12,6 +12,12 @@ from urllib.parse import urlsplit
 from tests.child_processes import answers, child
 from tests.waiting import wait_until
 
+# No service of the browser's maker is asked for anything, no sandbox is needed for pages of our own, and the popups of
+# the address bar are not loaded: two pages for each window, which cost more than ours.
+CHROMIUM_FLAGS: Final = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,HttpsUpgrades,PaintHolding",
+)  # fmt: skip
 _PROGRAM: Final = Path(sys.executable).with_name("llm-metrics-proxy")
 
 

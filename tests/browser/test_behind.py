@@ -103,7 +103,7 @@ def test_live_events_files_pictures_reports_and_commands(open_at: Open, front: s
     card = page.locator(".card", has=page.get_by_role("heading", name="Requests by outcome"))
     card.get_by_label("Requests by outcome: more").click()
     with page.expect_download() as picture:
-        card.get_by_role("button", name="Save picture").click()
+        card.get_by_role("button", name="Save image").click()
     assert picture.value.path().read_bytes().startswith(b"\x89PNG")
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.browsing import PHONE, VIEWS, overflow_px
+from tests.browser.browsing import DESKTOP, PHONE, VIEWS, overflow_px
 from tests.browser.conftest import Open
 from tests.browser.records import HOSTILE, a_day, hostile, write
 from tests.browser.served import served
@@ -28,10 +28,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_every_view_shows_them_as_text(open_at: Open, address: str) -> None:
     visit = open_at(address)
     for path in VIEWS:
-        for size in (None, PHONE):
-            if size is not None:
-                visit.page.set_viewport_size(size)
-            page = visit.go(path, range="all", **({"columns": COLUMNS} if path == "/requests" else {}))
+        page = visit.go(path, range="all", **({"columns": COLUMNS} if path == "/requests" else {}))
+        for size in (DESKTOP, PHONE):
+            page.set_viewport_size(size)
             assert overflow_px(page) == 0, (path, size)
             assert "taken" not in page.title()
             assert page.locator("img, .main script").count() == 0
@@ -40,7 +39,7 @@ def test_every_view_shows_them_as_text(open_at: Open, address: str) -> None:
                 " && one.getBoundingClientRect().width > document.documentElement.clientWidth).length"
             )
             assert wide == 0, (path, size)
-        visit.page.set_viewport_size({"width": 1440, "height": 1000})
+        page.set_viewport_size(DESKTOP)
 
 
 def test_they_can_be_filtered_by_and_looked_at(open_at: Open, address: str) -> None:

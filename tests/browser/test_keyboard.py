@@ -22,7 +22,7 @@ def test_tab_reaches_the_content_and_the_views(visit: Visit) -> None:
     assert focused(page) == "Overview"
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("Models")
+    expect(page.locator("h1")).to_have_text("Requests")
 
 
 def test_letters_go_to_views_and_pause(visit: Visit) -> None:

@@ -57,8 +57,8 @@ def test_a_filter_is_added_by_hand(visit: Visit) -> None:
 
 def test_a_link_shows_what_its_sender_saw(open_at: Open, site: str) -> None:
     sender = open_at(site).go("/explore", range=ALL)
-    sender.locator(".main select").nth(0).select_option("requests")
-    sender.locator(".main select").nth(1).select_option("model")
+    sender.locator(".main label select").nth(0).select_option("requests")
+    sender.locator(".main label select").nth(1).select_option("model")
     sender.get_by_role("button", name="Bars").click()
     expect(sender.locator(".legend li")).to_have_count(4)
     receiver = open_at(site)

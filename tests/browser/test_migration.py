@@ -38,7 +38,7 @@ def test_a_migration_in_progress_is_shown_and_numbers_are_marked(open_at: Open, 
     visit = open_at(migrating, tolerates=not_yet)
     page = visit.go("/", range="all")
     note = page.locator(".note[data-phase=migrating]")
-    expect(note).to_contain_text("Requests pass and are recorded meanwhile")
+    expect(note).to_contain_text("Meanwhile requests pass and are recorded")
     expect(note.locator("progress")).to_be_visible()
     expect(note).to_contain_text("Older records are being carried over, the newest first")
     page.get_by_role("link", name="Versions").click()

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.served import chromium_path
+from tests.browser.served import CHROMIUM_FLAGS, chromium_path
 from tests.proxy.client import STREAMED_CHAT
 from tests.proxy.harness import ProxyWorker
 from tests.upstream import FakeUpstream, openai_handler
@@ -54,11 +54,8 @@ def misled(browser: Browser) -> Iterator[Browser]:
     """A browser whose resolver says 127.0.0.1 to every name of strangers."""
     opened = browser.browser_type.launch(
         executable_path=chromium_path(),
-        args=[
-            "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--host-resolver-rules=MAP *.example 127.0.0.1",
-        ],
-    )  # fmt: skip
+        args=[*CHROMIUM_FLAGS, "--host-resolver-rules=MAP *.example 127.0.0.1"],
+    )
     yield opened
     opened.close()
 

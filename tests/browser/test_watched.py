@@ -1,6 +1,5 @@
 """Objectives and alerts: how they stand is in the settings, and what fires is on the first view."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from tests.browser.conftest import Open
 from tests.browser.records import a_day, write
 from tests.browser.served import served
 from tests.browser.test_looks import LANGUAGES
+from tests.messages import messages
 
 ROOT: Final = Path(__file__).parents[2]
 SLO: Final[dict[str, object]] = {
@@ -76,7 +76,7 @@ def test_settings_say_how_objectives_stand_and_what_is_left_of_their_budgets(ope
     expect(missed).to_contain_text("Missed")
     expect(missed.locator("td").nth(1)).to_contain_text("99.99%")
     expect(missed.locator("td").nth(3)).to_contain_text(re.compile(r"^-\d"))  # more than all of it was used
-    expect(unknown).to_contain_text("Not known")
+    expect(unknown).to_contain_text("Unknown")
     expect(unknown.locator("td").nth(2)).to_contain_text("\u2013")
     page.set_viewport_size(PHONE)
     assert overflow_px(page) == 0
@@ -113,8 +113,7 @@ def test_nothing_is_well_while_an_objective_is_missed(open_at: Open, watched: st
 
 def well(language: str) -> str:
     """What a language says where all is."""
-    words = json.loads((ROOT / "dashboard" / "src" / "i18n" / "words.json").read_text(encoding="utf-8"))
-    return str(words["health.ok"][language])
+    return messages()["health.ok"][language]
 
 
 def test_nothing_is_well_before_objectives_were_measured_or_when_they_cannot_be(open_at: Open, watched: str) -> None:

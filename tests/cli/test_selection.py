@@ -66,3 +66,12 @@ def test_what_went_wrong_can_be_chosen_too() -> None:
     )
     with pytest.raises(QueryError, match=r"there is no error_type 'quoat'; there are: .*quota"):
         selection(error_type="quoat")
+
+
+def test_several_values_and_conditions_of_any_column_are_flags_too() -> None:
+    chosen = selection(model="a,b", status_code="503", success=True, where=["user!=(none)", "response_time_ms>5000"])
+    assert [str(one) for one in chosen.conditions] == [
+        "success=false", "status_code=503", "model=a,b", "user!=(none)", "response_time_ms>5000",
+    ]  # fmt: skip
+    with pytest.raises(QueryError, match="did you mean response_time_ms"):
+        selection(where=["respons_time_ms>5"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from llm_metrics_proxy.analytics.conditions import parse_condition
 from llm_metrics_proxy.analytics.filters import RequestFilter, stored_time
 from llm_metrics_proxy.api import create_app
 from llm_metrics_proxy.cli.top import _parameters
@@ -76,9 +77,13 @@ def test_once_from_a_running_api(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_filter_reaches_the_api_as_its_parameters() -> None:
-    chosen = RequestFilter(start=datetime(2026, 1, 1, tzinfo=UTC), model="a&b", success=False, status_code=503)
+    slow = parse_condition("response_time_ms>5000")
+    chosen = RequestFilter(
+        start=datetime(2026, 1, 1, tzinfo=UTC), model="a&b,c", success=False, status_code=503, where=(slow,)
+    )
     assert _parameters(chosen) == {
-        "start": "2026-01-01T00:00:00.000000Z", "model": "a&b", "success": "false", "status_code": "503",
+        "start": "2026-01-01T00:00:00.000000Z", "model": "a&b\\,c", "success": "false", "status_code": "503",
+        "where": ["response_time_ms>5000"],
     }  # fmt: skip
 
 

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cli.conftest import cli
 from tests.clickhouse.server import ClickHouseServer, clickhouse_server, new_database, statement
+
+__all__ = ["cli"]  # a fixture here too
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -25,9 +26,10 @@ from llm_metrics_proxy.engines.clickhouse.shadow_state import NAME, Migrations, 
 from llm_metrics_proxy.engines.clickhouse.table import NOTES
 from llm_metrics_proxy.engines.moving import Moved
 from llm_metrics_proxy.errors import StoreBusyError, StoreError
-from llm_metrics_proxy.metrics_service import to_row
+from llm_metrics_proxy.metrics_service import APP_VERSION, to_row
 from llm_metrics_proxy.migration.model import Run
-from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
+from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY, ROW_COLUMNS
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.moved_records import only_copy
 from llm_metrics_proxy.storage.sqlite import SqliteStore
@@ -59,7 +61,7 @@ def some(name: str) -> st.SearchStrategy[Any]:
     if name == "host":
         return st.sampled_from([None, "one", "two's \\ host"])
     if name == "app_version":
-        return TEXTS
+        return st.sampled_from(["5.0.0", "5.0.1", APP_VERSION])  # older ones, and what is none, are refused
     return st.one_of(st.none(), VALUES[REGISTRY[name].kind.holds])
 
 
@@ -78,7 +80,7 @@ def access(url: str) -> StoreAccess:
 
 
 def copied(source: Path | StoreAccess, target: Path | StoreAccess, **chosen: Any) -> Moved:
-    asked = {"hosts": [], "names": {}} | chosen
+    asked = {"hosts": [], "names": {}, "formulas": MIGRATIONS[-1].version} | chosen
     return copy_records(source, target, **asked, stop=threading.Event(), report=lambda *_: None)
 
 
@@ -238,6 +240,32 @@ def test_the_verb_says_what_it_did(tmp_path: Path, clickhouse_url: str) -> None:
     assert "one of the two is a SQLite file" in both.stderr
 
 
+@pytest.mark.parametrize("stamp", ["4.5.0", "v5", ""])
+def test_records_of_older_formulas_are_refused_before_anything_is_copied(
+    tmp_path: Path, clickhouse_url: str, stamp: str
+) -> None:
+    path, server = tmp_path / "m.db", access(clickhouse_url)
+    rows = [to_row(an_ended_record(number)) for number in range(3)]
+    store = SqliteStore(path)
+    store.append(IngestBatch(rows=rows))
+    store.close()
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("UPDATE completion_requests SET app_version = ?, host = 'old' WHERE arrival = 2", (stamp,))
+    named = re.escape(f"1 records of {path} follow the formulas of older versions ({stamp or 'none'} 1)")
+    with pytest.raises(StoreError, match=named) as refused:
+        copied(path, server)
+    assert f"Run `llm-metrics-proxy migrate run --db {path}` first" in str(refused.value)
+    with closing(Connection(server)) as there:
+        assert there.value("SELECT count() FROM completion_requests") == 0
+    others = [host for host in _hosts(path) if host != "old"]
+    assert copied(path, server, hosts=others).copied == 2
+
+
+def _hosts(path: Path) -> list[str]:
+    with closing(apsw.Connection(str(path))) as connection:
+        return [host for (host,) in connection.execute("SELECT DISTINCT coalesce(host, '') FROM completion_requests")]
+
+
 def test_an_older_file_is_refused_with_what_to_do(tmp_path: Path, clickhouse_url: str) -> None:
     path = tmp_path / "old.db"
     with closing(apsw.Connection(str(path))) as connection:
@@ -251,7 +279,8 @@ def test_kills_of_the_copy_and_of_the_server_lose_nothing_and_double_nothing(tmp
     """Both ways, killed at random moments again and again; then once to the end."""
     rng, records = random.Random(5), 40_000
     path = tmp_path / "a.db"
-    base = made(2_000)
+    stamp = ROW_COLUMNS.index("app_version")  # those of older formulas are refused
+    base = [(*row[:stamp], APP_VERSION, *row[stamp + 1 :]) for row in made(2_000)]
     SqliteStore(path).close()
     with closing(SqliteStore(path, host="here")) as store:
         for number in range(records // len(base)):

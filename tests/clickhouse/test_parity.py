@@ -7,6 +7,7 @@ are sums in another order; all else is the same, with the order of rows, the typ
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import product
 from math import ceil, floor
 from pathlib import Path
 from typing import Any, Final
@@ -34,25 +35,45 @@ from llm_metrics_proxy.analytics import (
 )
 from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.calendar import BUCKETS
+from llm_metrics_proxy.analytics.change_tables import SumsTables, in_blocks
+from llm_metrics_proxy.analytics.changes import DIMENSIONS as CHANGED_BY
+from llm_metrics_proxy.analytics.changes import ChangesQuery, what_changed
+from llm_metrics_proxy.analytics.conditions import Condition, parse_conditions
+from llm_metrics_proxy.analytics.costs import CostsQuery, read_costs
 from llm_metrics_proxy.analytics.dimensions import DIMENSIONS, IN_TIME, dimension
 from llm_metrics_proxy.analytics.distribution import SHOWN
+from llm_metrics_proxy.analytics.filters import filter_of
 from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.analytics.live import arrived, earlier
 from llm_metrics_proxy.analytics.measures import FIELDS, NAMED, STATISTICS, measure
+from llm_metrics_proxy.analytics.ordering import NEWEST, ORDERED, Order
+from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import MAX_METRICS
-from llm_metrics_proxy.analytics.records import Only, Records
+from llm_metrics_proxy.analytics.records import SESSION_ORDERS, Only, Records, Row
+from llm_metrics_proxy.analytics.scope import ScopedRecords
+from llm_metrics_proxy.analytics.session_detail import read_session
+from llm_metrics_proxy.analytics.sessions import SessionsQuery, list_sessions
 from llm_metrics_proxy.analytics.slowest import slowest
 from llm_metrics_proxy.analytics.source import QueryPlan
+from llm_metrics_proxy.analytics.sources import whole_span
+from llm_metrics_proxy.columns import Over
 from llm_metrics_proxy.engines.clickhouse.hourly_source import HourlySource
 from llm_metrics_proxy.engines.clickhouse.projections import PROJECTIONS
 from llm_metrics_proxy.engines.clickhouse.source import RELATIVE_ERROR, SketchedSource, about
 from llm_metrics_proxy.engines.clickhouse.table import TABLE, TablePlace, retention
 from llm_metrics_proxy.export.formats import FORMATS
 from llm_metrics_proxy.export.stream import ExportQuery, export
-from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY, ROW_COLUMNS
+from llm_metrics_proxy.quotas import QuotaLeft
+from llm_metrics_proxy.quotas.windows import with_word
+from llm_metrics_proxy.record import ALL_COLUMNS, READABLE, ROW_COLUMNS
 from llm_metrics_proxy.reports.build import ReportQuery, build
+from llm_metrics_proxy.servers.report import ServersPort, ServersQuery, servers_report
+from llm_metrics_proxy.servers.seen import AskingState, Seen, ServerSeen
+from llm_metrics_proxy.watch.budgets import measure_budget
+from llm_metrics_proxy.watch.limits import report_limits
+from llm_metrics_proxy.watch.rules import BudgetRule
 from tests.analytics.every_question import filters_of
-from tests.clickhouse.pair import Pair, Reading, difference, made, paired, plain
+from tests.clickhouse.pair import Pair, Reading, difference, made, paired, plain, unlike
 from tests.clickhouse.server import ClickHouseServer, new_database, statement
 from tests.examples import examples
 
@@ -113,16 +134,16 @@ class Exact:
 
 
 def same(pair: Pair, question: Callable[[Any], Any]) -> None:
-    one, other = (plain(question(Exact(records))) for records in (pair.sqlite, pair.clickhouse))
-    assert difference(one, other) == ""
+    one, other = (question(Exact(records)) for records in (pair.sqlite, pair.clickhouse))
+    assert unlike(one, other) == ""
 
 
 def same_answers(pair: Pair, *queries: Query) -> None:
     """With one statement for all of them."""
     exact = (records.sources()[-1] for records in (pair.sqlite, pair.clickhouse))
     readings = [Reading(source, queries, NOW, source.span()) for source in exact]
-    one, other = (plain([ask([reading], query, NOW) for query in queries]) for reading in readings)
-    assert difference(one, other) == ""
+    for query in queries:
+        assert unlike(*(ask([reading], query, NOW) for reading in readings)) == ""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,6 +180,14 @@ def test_hours_and_weekdays(pair: Pair, zone: str) -> None:
         same(pair, lambda records, query=query: map_heat(records.sources(), query, NOW))  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("zone", ZONES)
+def test_costs(pair: Pair, zone: str) -> None:
+    for by in (("model",), ("backend_name", "app"), ("tag:team",)):
+        for selection in (RANGES[0], RANGES[-1], RequestFilter(model="gpt-4o")):
+            query = CostsQuery(by=by, timezone=zone, filter=selection)
+            same(pair, lambda records, query=query: read_costs(records.sources(), query, NOW))  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("name", sorted({field for one in FILTERS for field in given_in(one)}))
 def test_every_filter(pair: Pair, name: str) -> None:
     selections = [one for one in FILTERS if name in given_in(one)]
@@ -181,15 +210,53 @@ def test_every_answer_of_a_fixed_shape(pair: Pair, selection: RequestFilter) -> 
     same(pair, lambda records: GoodHours(records).measure(bounded(selection), SLOS))
 
 
+CONDITIONS: Final = (
+    "model=gpt-4o,llama3:8b", "model!=gpt-4o", "model!=gpt-4o,(none)", "user=(none)", "user=(none),a", "user!=(none)",
+    r"app=a'b\\c,ü", "tag=team=a", "tag!=team=a,x=1", "tag=(none)", "tag!=(none)", "streaming=false", "streaming!=true",
+    "status_code=200,404", "status_code>=400", "status_code!=200", "response_time_ms>1000", "response_time_ms<=700.25",
+    "prompt_tokens>6", "prompt_tokens=7", "prompt_tokens!=7", "prompt_tokens=(none)", "cost_usd!=(none)",
+    "cost_usd<0.25", "retries=0", "message_count>=1", "host=one", "host!=one", "host=(none)", "app_version=3.0.0,2.2.0",
+    "app_version!=3.0.0", "timestamp>=2026-03-29T03:00", "timestamp<2026-03-29T03:00", "arrival>150",
+    "usage_rejected=false", "connect_ms>0.5", "error_message=(none)", "request_id!=x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CONDITIONS)
+def test_several_values_not_and_comparisons(pair: Pair, text: str) -> None:
+    selection = filter_of(parse_conditions([text]))
+    if "host" not in text:  # SQLite's arrivals are those of one host
+        same(pair, lambda records: list(pages(records, selection)))
+    same_answers(pair, Query(metrics=("requests", "total_tokens", "response_time_ms.p50"), filter=selection))
+    within = replace(selection, start=RANGES[-1].start, end=RANGES[-1].end)
+    same_answers(pair, Query(metrics=("requests", "error_rate"), group_by=("model",), filter=within))
+    asked_by_hours(pair, Query(group_by=("model",), filter=within))
+
+
+def test_hourly_sums_answer_conditions_on_their_words(pair: Pair) -> None:
+    for text in ("model=gpt-4o,llama3:8b", "model!=gpt-4o", "model=(none)"):
+        selection = filter_of(parse_conditions([text]), start=RANGES[-1].start, end=RANGES[-1].end)
+        assert asked_by_hours(pair, Query(group_by=("model",), filter=selection))
+    far = filter_of(parse_conditions(["response_time_ms>5"]))
+    assert not asked_by_hours(pair, Query(filter=far))
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_every_order(pair: Pair, name: str) -> None:
+    for descending in (False, True):
+        for selection in (RequestFilter(), filter_of(parse_conditions(["model!=gpt-4o"]), end=RANGES[2].end)):
+            order = Order(name, descending)
+            same(pair, lambda records, by=order, chosen=selection: list(pages(records, chosen, by)))  # type: ignore[misc]
+
+
 def bounded(selection: RequestFilter) -> RequestFilter:
     first, last = datetime(2026, 3, 28, 20, 17, tzinfo=UTC), datetime(2026, 3, 29, 22, 5, tzinfo=UTC)
     return replace(selection, start=selection.start or first, end=selection.end or last)
 
 
-def pages(records: Records, selection: RequestFilter) -> Iterator[Any]:
+def pages(records: Records, selection: RequestFilter, order: Order = NEWEST) -> Iterator[Any]:
     cursor = None
     while True:
-        page = list_requests(records, selection, 37, cursor)
+        page = list_requests(records, selection, 37, cursor, order)
         yield page.items
         if (cursor := page.next_cursor) is None:
             return
@@ -214,13 +281,40 @@ def test_comparisons_and_ranks(pair: Pair) -> None:
     )
 
 
+def test_what_changed(pair: Pair) -> None:
+    for start, end in ((9, 18), (0, 12)):
+        day = datetime(2026, 3, 29, tzinfo=UTC)
+        selection = RequestFilter(start=day + timedelta(hours=start), end=day + timedelta(hours=end))
+        for zone in ZONES[:2]:
+            query = ChangesQuery(filter=selection, timezone=zone)
+            same(pair, lambda records, query=query: tables_of(records, query))  # type: ignore[misc]
+            same(pair, lambda records, query=query: what_changed(records, query, NOW, lambda: 0.0))  # type: ignore[misc]
+
+
+def tables_of(records: Records, query: ChangesQuery) -> list[Any]:
+    """All sums that changes are found from."""
+    sources = records.sources()
+    planned = plan(query.as_query(), PlanningContext(whole_span(sources), NOW))
+    assert planned.previous is not None
+    tables = SumsTables(sources, in_blocks(planned.previous, planned.current), lambda: 9.0)
+    read = [tables.by(name) for name in CHANGED_BY] + [tables.by_two("model", "backend_name")]
+    return [
+        sorted((str(key), sums.totals) for key, sums in table.numbers[name].items())
+        for table in read
+        if table is not None
+        for name in table.numbers
+    ]
+
+
 def test_reports_and_versions(pair: Pair) -> None:
     same(pair, records_by_version)
     same(pair, lambda records: build(records, ReportQuery(filter=RANGES[-1]), NOW))
 
 
-# Sums by the hour are asked what they can answer: all but percentiles is the same as of the records.
-OF_HOURS: Final = tuple(name for name in METRICS if not measure(name).needs.quantiles and name != "goodput")
+# BlockSums by the hour are asked what they can answer: all but percentiles is the same as of the records.
+# Different sessions cannot be summed, nor what meets an objective, nor requests open at once.
+NEVER_OF_HOURS: Final = ("concurrency_max", "goodput", "cost_per_session_usd")
+OF_HOURS: Final = tuple(name for name in METRICS if not measure(name).needs.quantiles and name not in NEVER_OF_HOURS)
 FEW: Final = ("requests", "success_rate", "error_rate", "requests_per_second")
 HOURLY: Final = [name for name in DIMENSIONS if name not in IN_TIME and dimension(name).family == "column"]
 
@@ -234,7 +328,7 @@ def test_sums_by_the_hour(pair: Pair, name: str | None, selection: RequestFilter
         assert not asked_by_hours(pair, Query(group_by=words, filter=selection))
         return
     fields = max((one.fields for one in kept), key=len)
-    metrics = [one for one in OF_HOURS if one != "concurrency_max" and measure(one).needs.moments <= set(fields)]
+    metrics = [one for one in OF_HOURS if measure(one).needs.moments <= set(fields)]
     chunks = [tuple(metrics[at : at + MAX_METRICS]) for at in range(0, len(metrics), MAX_METRICS)]
     berlin: dict[str, Any] = {"filter": selection, "timezone": "Europe/Berlin"}
     assert asked_by_hours(
@@ -244,6 +338,11 @@ def test_sums_by_the_hour(pair: Pair, name: str | None, selection: RequestFilter
         Query(metrics=FEW, group_by=("time", *words), bucket="week", filter=selection),
         Query(group_by=("weekday", "hour_of_day", *words), **berlin),
     )
+
+
+@pytest.mark.parametrize("metric", NEVER_OF_HOURS)
+def test_what_cannot_be_summed_comes_from_records(pair: Pair, metric: str) -> None:
+    assert not asked_by_hours(pair, Query(metrics=(metric,), slos=SLOS if metric == "goodput" else ()))
 
 
 def test_hours_of_a_zone_that_are_not_those_of_utc_come_from_records(pair: Pair) -> None:
@@ -265,6 +364,31 @@ def asked_by_hours(pair: Pair, *queries: Query) -> bool:
         del answer["source"], answer["relative_error"], answer["query"]
     assert difference(expected, found) == ""
     return True
+
+
+@pytest.mark.parametrize("selection", [*RANGES, RequestFilter(model="gpt-4o"), RequestFilter(success=False)], ids=named)
+@pytest.mark.parametrize("order", SESSION_ORDERS)
+def test_sessions_in_every_order(pair: Pair, order: str, selection: RequestFilter) -> None:
+    for direction in ("", "-"):
+        query = SessionsQuery(filter=selection, order=f"{direction}{order}", limit=3)
+        same(pair, lambda records, query=query: list(session_pages(records, query)))  # type: ignore[misc]
+
+
+def session_pages(records: Records, query: SessionsQuery) -> Iterator[Any]:
+    while True:
+        page = list_sessions(records, query, NOW)
+        yield page.items
+        if page.next_cursor is None:
+            return
+        query = replace(query, cursor=page.next_cursor)
+
+
+def test_each_session(pair: Pair) -> None:
+    found = [row.session_id for row in list_sessions(pair.sqlite, SessionsQuery(limit=200), NOW).items]
+    assert len(found) > 1
+    for session_id in [*found, "there is none"]:
+        same(pair, lambda records, name=session_id: read_session(records, name, NOW))  # type: ignore[misc]
+        same(pair, lambda records, name=session_id: records.started_by(name, 10))  # type: ignore[misc]
 
 
 def test_single_records(pair: Pair) -> None:
@@ -332,12 +456,27 @@ def test_any_combination(
     same_answers(pair, query)
 
 
+def _values(pair: Pair, name: str) -> list[tuple[Row, float | None]]:
+    """Every record's model, and its value, calculated here where no table has the column."""
+    column, names = READABLE[name], ("model", "usage_source")
+    over = column.over or Over(name, name)
+    inputs = (over.value, over.known, over.at_most or over.known)
+
+    def value(row: Row) -> float | None:
+        counts = [READABLE[one].counts_once for one in inputs]
+        counted = (None if once and row[1] == "repeated" else each for once, each in zip(counts, row[2:], strict=True))
+        one, known, most = counted
+        if known is None or (over.word and known != over.word) or (over.at_most and known > (most or 0)):
+            return None
+        return one if one is not None or not over.counts_missing else 0
+
+    return [(row, value(row)) for row in pair.sqlite.page(RequestFilter(), (*names, *inputs), None, 1000)]
+
+
 @pytest.mark.parametrize("name", FIELDS)
 def test_percentiles_from_sketches_are_within_their_error(pair: Pair, name: str) -> None:
     """Of records, and of sums by the hour: of all, and by model."""
-    rows = pair.sqlite.page(RequestFilter(), ("model", name, "usage_source"), None, 1000)
-    counts_once = REGISTRY[name].counts_once
-    rows = [row for row in rows if row[1] is not None and not (counts_once and row[2] == "repeated")]
+    rows = [(row[0], value) for row, value in _values(pair, name) if value is not None]
     percents = [float(percent) for percent in SHOWN]
     metrics = tuple(f"{name}.p{percent:g}" for percent in percents)
     asked = [Query(metrics=metrics), Query(metrics=metrics, group_by=("model",), limit=1000)]
@@ -349,7 +488,7 @@ def test_percentiles_from_sketches_are_within_their_error(pair: Pair, name: str)
                 continue
             for row in ask([reading], query, NOW).rows:
                 model = row.key.get("model")
-                values = sorted(one for at, one, _ in rows if not query.group_by or at == model)
+                values = sorted(one for at, one in rows if not query.group_by or at == model)
                 for percent, metric in zip(percents, metrics, strict=True):
                     is_near(row.values[metric].value, values, percent)
 
@@ -427,3 +566,60 @@ def test_says_from_when_on_retention_keeps_records(clickhouse_url: str, tmp_path
         assert pair.clickhouse.kept_from() in (midnight - timedelta(days=30), midnight - timedelta(days=29))
         pair.connection.command(retention(place, 0))
         assert pair.clickhouse.kept_from() is None
+
+
+SCOPES: Final = (
+    (Condition("user", "=", ("u1", "u2")),),
+    (Condition("app", "=", ("app-1",)), Condition("api_key_id", "=", ("k1", "k2"))),
+    (Condition("tag", "=", ("team=red",)),),
+)
+
+
+@pytest.mark.parametrize("own", [*range(len(SCOPES)), "common"], ids=str)
+def test_what_a_scope_sees(pair: Pair, own: int | str) -> None:
+    """Answers, pages, sessions, single records and exports of a reader who sees some records only."""
+    column = ROW_COLUMNS.index("user")
+    users = [row[column] for row in ROWS if isinstance(row[column], str) and row[column]]
+    conditions = SCOPES[own] if isinstance(own, int) else (Condition("user", "=", (max(set(users), key=users.count),)),)
+
+    def asked(question: Callable[[Any], Any]) -> None:
+        same(pair, lambda records: question(ScopedRecords(records, conditions)))
+
+    asked(lambda records: whole_span(records.sources()))
+    asked(lambda records: ask(records.sources(), Query(metrics=SOME[:3], group_by=("user", "model")), NOW))
+    asked(lambda records: list_requests(records, RequestFilter(), 50).items)
+    asked(lambda records: list(session_pages(records, SessionsQuery(order="-total_tokens", limit=3))))
+    asked(lambda records: list(session_pages(records, SessionsQuery(order="user", limit=3))))
+    seen = [row.session_id for row in list_sessions(pair.sqlite, SessionsQuery(limit=200), NOW).items]
+    for session_id in seen[:20]:
+        asked(lambda records, name=session_id: read_session(records, name, NOW))  # type: ignore[misc]
+        asked(lambda records, name=session_id: records.started_by(name, 10))  # type: ignore[misc]
+    for row in ROWS[::17]:
+        request_id = row[ROW_COLUMNS.index("request_id")]
+        asked(lambda records, key=request_id: get_request(records, key))  # type: ignore[misc]
+    asked(lambda records: b"".join(piece.data for piece in export(records, ExportQuery(format="jsonl"))))
+
+
+def test_budgets_and_limits(pair: Pair) -> None:
+    for per, unit in product(("day", "week", "month"), ("USD", "tokens")):
+        for each in (None, "user", "tag:team"):
+            rule = BudgetRule(name="b", limit=1.0, unit=unit, per=per, each=each, timezone="Europe/Berlin")
+            same(pair, lambda records, rule=rule: measure_budget(records.sources(), rule, NOW)[0])  # type: ignore[misc]
+    now = NOW.timestamp()
+    columns = [ROW_COLUMNS.index(name) for name in ("backend_name", "backend", "api_key_id")]
+    for backend_name, backend, key in {tuple(row[place] for place in columns) for row in ROWS[:40]}:
+        word = QuotaLeft(
+            backend=str(backend_name or backend or ""), api_key_id=str(key or ""), limit="primary", left=None,
+            left_ratio=0.5, window_s=604_800.0, measured_at=now - 60, resets_at=now + 86_400,
+        )  # fmt: skip
+        windows = [with_word((), word)]
+        same(pair, lambda records, windows=windows: report_limits(records.sources(), windows, now))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_what_the_proxy_sees_of_servers(pair: Pair, zone: str) -> None:
+    names = {row[ROW_COLUMNS.index("backend_name")] for row in ROWS}
+    seen = Seen(tuple(ServerSeen(str(name), AskingState.TELLS) for name in sorted(map(str, names))))
+    port = ServersPort(lambda: seen, lambda _start, _end: [], "one")
+    query = ServersQuery(datetime(2026, 3, 28, tzinfo=UTC), NOW, zone)
+    same(pair, lambda records: servers_report(records, port, query, NOW))

@@ -14,6 +14,7 @@ from llm_metrics_proxy.engines.clickhouse.table import (
     LEASES,
     LOCAL,
     NOTES,
+    RETENTION,
     TABLE,
     TablePlace,
     added_columns,
@@ -41,8 +42,8 @@ def test_every_column_of_a_record_is_there_with_its_type() -> None:
 
 
 def test_a_cluster_has_replicated_tables_and_a_view_of_all_shards() -> None:
-    layouts, hosts, leases, notes, records, view = tables(CLUSTER)
-    for sql in (layouts, hosts, leases, notes, records, view):
+    layouts, hosts, leases, notes, asked, records, view = tables(CLUSTER)
+    for sql in (layouts, hosts, leases, notes, asked, records, view):
         assert " ON CLUSTER c1" in sql
     replicated = "ReplicatedMergeTree('/clickhouse/tables/{shard}/db/completion_requests_local', '{replica}')"
     assert f"ENGINE = {replicated}" in records
@@ -75,7 +76,8 @@ class TestPrepare:
         for _ in range(2):
             prepare.prepare(connection)
             assert connection.query(f"SELECT layout FROM {LAYOUTS}") == [(LAYOUT,)]
-            assert {name for (name,) in connection.query("SHOW TABLES")} == {TABLE, HOSTS, LAYOUTS, LEASES, NOTES}
+            there = {name for (name,) in connection.query("SHOW TABLES")}
+            assert there == {TABLE, HOSTS, LAYOUTS, LEASES, NOTES, RETENTION}
 
     @pytest.mark.parametrize("made", range(1, 3))
     def test_goes_on_where_another_process_was_killed(self, connection: Connection, made: int) -> None:

@@ -34,6 +34,16 @@ PRICE = "must be a number from 0 to 1000000"
             A + "valid_from = 2026-03-02\nvalid_until = 2026-03-01",
             "prices[0] (FILE line 1): valid_until must be after valid_from",
         ),
+        (
+            '[[prices]]\nmodel = "*"',
+            "prices[0] (FILE line 1): input_usd_per_mtok is missing (0 for what is free), or in its",
+        ),
+        (A + "usd_per_hour = 1", "prices[0] (FILE line 1): a machine's hour takes the place of prices and provider"),
+        (
+            '[[prices]]\nmodel = "*"\npower_watts = 300',
+            "prices[0] (FILE line 1): power_watts and usd_per_kwh need each",
+        ),
+        ('[[prices]]\nmodel = "*"\nusd_per_hour = -1', "prices[0].usd_per_hour = -1 (FILE line 3): must be a number"),
         ("prices = 3", "prices = 3 (FILE line 1, key prices): must be tables with at least model"),
     ],
 )

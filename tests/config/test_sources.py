@@ -84,7 +84,7 @@ BAD = [
     ),
     (
         {}, {}, "[server]\nzzz = 1",
-        ["'server' (FILE line 1): is not a setting; `llm-metrics-proxy doctor` lists them all"],
+        ["'server' (FILE line 1): is not a setting; did you mean server_metrics?"],
     ),
     (
         {}, {}, "port = 1\nhost = \n",

@@ -93,7 +93,7 @@ def test_the_password_comes_from_a_file_or_the_environment_and_is_shown_nowhere(
         assert access.password == SECRET
         assert not [row for row in settings_table(loaded) if SECRET in str(row)]
         assert SECRET not in repr(loaded.settings)
-        options = metrics_options(loaded, listen_fds=[], scoreboard_fd=None)
+        options = metrics_options(loaded, listen_fds=[], scoreboard_fd=None, backend="")
         assert options.store_password == SECRET
         assert SECRET not in str(options.settings)
     assert rows()["store_password"].no_flag

@@ -26,7 +26,7 @@ ALERT = '[[alerts]]\nname = "a"\nmetric = "error_rate"\nthreshold = 0.1\n'
         (SLO + "require = 'ttft<5'", "slos[0].require = 'ttft<5' (FILE line 4): there is no timing or rate"),
         (SLO + "window = 30", "slos[0].window = 30 (FILE line 4): must be a duration such as 30s, 5m, 1h or 30d"),
         (SLO + "window = '0s'", "slos[0].window = '0s' (FILE line 4): must be a duration such as"),
-        (SLO + "tag = 'red'", "slos[0] (FILE line 1): tag = 'red': give k=v, or several separated by commas"),
+        (SLO + "tag = 'red'", "slos[0] (FILE line 1): tag = 'red': 'red' is not a tag: give k=v, or several separated"),
         (SLO + SLO, "slos = a, a (FILE line 1, key slos): two are named 'a': a name is for one"),
         (SLO.replace('"a"', '"a{n}"'), f"slos = many (FILE line 1, key slos): there are {MOST + 1}; at most {MOST}"),
         ("[[alerts]]\nname = 'a'\nthreshold = 1", "alerts[0].metric (FILE line 1): is missing; it must be a metric of"),

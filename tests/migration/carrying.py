@@ -13,9 +13,9 @@ from llm_metrics_proxy.migration.carry_oracle import Verifier
 from llm_metrics_proxy.migration.carry_sql import Carry, carry, carry_over
 from llm_metrics_proxy.migration.invalid_text import read_rows
 from llm_metrics_proxy.migration.model import Fault, Migration
-from llm_metrics_proxy.record import ALL_COLUMNS
+from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
-from llm_metrics_proxy.storage.sqlite_schema import RECORDS_INDEXES, has_ledger, records_table
+from llm_metrics_proxy.storage.sqlite_schema import ONE_TABLE, RECORDS_INDEXES, column_steps, has_ledger, records_table
 
 OLD = "completion_requests_before"
 _ALL = (-(2**63), 2**63 - 1)
@@ -56,6 +56,8 @@ def carried(
         connection.execute(f"ALTER TABLE completion_requests RENAME TO {OLD}")
         table = records_table()
         connection.execute(table[: table.index("CREATE UNIQUE")])
+        for step in column_steps(column for column in REGISTRY.values() if column.step > ONE_TABLE):
+            connection.execute(step.sql)
         for statement in RECORDS_INDEXES:
             name = statement.partition(" INDEX ")[2].partition(" ON ")[0]
             connection.execute(f"DROP INDEX IF EXISTS {name}")

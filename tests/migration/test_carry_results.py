@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.reading import fitted, is_time
 from llm_metrics_proxy.migration.timestamps import normalise
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests.migration import generated
 from tests.migration.carrying import carried
 
@@ -55,7 +55,7 @@ def test_calculated_values_are_those_of_4_5_0(tmp_path: Path, name: str, thoroug
                 is_ = rows[number][column]
                 assert is_ == should, (number, column)
                 assert not column.endswith("_original") or type(is_) is type(should)
-        assert {row["app_version"] for row in rows.values()} == {APP_VERSION}
+        assert {row["app_version"] for row in rows.values()} == {MIGRATIONS[-1].version}
         assert now.faults() == []
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.record import ALL_COLUMNS, KEY_COLUMNS, REGISTRY
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from tests.migration.carrying import Carried, carried
 
 INVALID = b"caf\xe9 \xff"  # text of a program that wrote Latin-1
@@ -101,7 +101,7 @@ def test_what_declared_numbers_made_of_words_is_undone(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (row["model"], row["total_tokens"], row["temperature"]) == ("7", 1500, 0.7)
     assert row["unfit_values"] is None
-    assert row["app_version"] == APP_VERSION
+    assert row["app_version"] == MIGRATIONS[-1].version
 
 
 def test_what_does_not_fit_is_missing_and_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import apsw
 import pytest
+from semver import Version
 
 from llm_metrics_proxy.errors import MigrationRefusedError, NewerDatabaseError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -273,7 +274,7 @@ def test_a_newer_record_that_the_old_table_refuses_is_named_and_kept_beside(tmp_
         (6, "2026-01-01T00:00:00.000000Z", "taken", "", "chat"),
         (8, "", None, "", "chat"),
     ]
-    assert execute(path, "SELECT count(*) FROM completion_requests_of_5_0_0") == [(4,)]
+    assert execute(path, f"SELECT count(*) FROM completion_requests_of_{APP_VERSION.replace('.', '_')}") == [(4,)]
 
 
 def test_the_old_table_goes_in_small_steps_when_its_time_is_over(legacy: Path) -> None:
@@ -291,7 +292,7 @@ def test_the_old_table_goes_in_small_steps_when_its_time_is_over(legacy: Path) -
         engine.undo(legacy, options(legacy), migrations=MIGRATIONS)
 
 
-@pytest.mark.parametrize("stamp", ["10.0.0", "5.1.0", "6.0.0-rc.1"])
+@pytest.mark.parametrize("stamp", ["10.0.0", str(Version.parse(APP_VERSION).bump_minor()), "6.0.0-rc.1"])
 def test_a_newer_stamp_is_refused_and_the_file_stays_as_it_is(tmp_path: Path, stamp: str) -> None:
     script = f"UPDATE completion_requests SET app_version = '{stamp}' WHERE id = 9"
     path = make(tmp_path / "metrics.db", 50, script=script)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import apsw
 import pytest
 
+from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
@@ -21,6 +22,7 @@ from tests.migration.faults.jobs import new_record
 FOLDER: Final = Path(__file__).parents[1] / "fixtures" / "databases"
 GOLDEN: Final = sorted(path for path in FOLDER.glob("*.db") if int(path.stem[0]) < 5)  # of an older layout
 _OURS: Final = ("migration_runs", "migration_before", "migration_facts")
+_OF_THIS: Final = f"_of_{APP_VERSION.replace('.', '_')}"
 _REBUILT: Final = ("rollup_state",)
 _KEY: Final = "SELECT name FROM pragma_table_info(?) WHERE pk ORDER BY pk"
 
@@ -42,7 +44,7 @@ def everything(path: Path) -> tuple[list[Any], Contents]:
     with closing(apsw.Connection(str(path))) as connection:
         assert connection.execute("PRAGMA integrity_check").get == "ok"
         schema: list[Any] = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall()
-        schema = [row for row in schema if not (row[2] in _OURS or "_of_5_0_0" in row[2])]
+        schema = [row for row in schema if not (row[2] in _OURS or _OF_THIS in row[2])]
         tables = [name for kind, name, *_rest in schema if kind == "table"]
         return schema, {name: list(_rows(connection, name)) for name in tables if name not in _REBUILT}
 
@@ -89,7 +91,7 @@ def test_records_that_arrived_since_come_along_and_can_be_carried_over_again(old
         assert all(row in rows for row in before["completion_requests"])
         times = "SELECT count(*) FROM completion_requests WHERE timestamp = '2026-11-01T00:00:00.000000Z'"
         assert execute(older, times) == [(5,)]
-        kept = "completion_requests_of_5_0_0" + ("" if time == 1 else "_2")
+        kept = f"completion_requests{_OF_THIS}" + ("" if time == 1 else "_2")
         assert execute(older, f"SELECT count(*) FROM {kept}") == [(records + 5,)]
         again = engine.migrate(older, options(older), migrations=MIGRATIONS)
         assert (again.ended, again.faults) == (Ended.DONE, ())

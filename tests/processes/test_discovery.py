@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.processes import discovery
+from llm_metrics_proxy.processes.asking import DiscoveryAnswer, ask
 from llm_metrics_proxy.processes.discovery import (
     Candidate,
     ChosenBackend,
-    DiscoveryAnswer,
     LlmServer,
-    ask,
     choose_backend,
     identify,
     look_on_loopback,
@@ -125,12 +124,10 @@ def test_a_server_that_is_slow_costs_its_limit_and_no_more() -> None:
     assert asyncio.run(story()) == "no answer within 0.1 s"
 
 
-def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "MAX_ANSWER_BYTES", 100_000)
-
+def test_an_answer_without_end_is_cut_off() -> None:
     async def story() -> DiscoveryAnswer:
         async with server({"/": http(b"x" * 200_000)}) as url:
-            return await ask(url + "/", 2)
+            return await ask(url + "/", 2, most_bytes=100_000)
 
     with pytest.raises(ValueError, match="an answer of more than 100000 bytes"):
         asyncio.run(story())

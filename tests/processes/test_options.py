@@ -54,3 +54,16 @@ def test_prices_of_a_provider_that_nobody_knows_are_refused() -> None:
     assert [row.provider for row in options.price_rows(tables[:1])] == ["openai"]
     with pytest.raises(SettingsError, match=r"prices\[1\].provider = 'opneai' \(model b\)"):
         options.price_rows(tables)
+
+
+def test_rules_take_several_values_and_conditions_of_any_column(tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text(
+        '[[slos]]\nname = "a"\nobjective = 0.9\nmodel = "x,y"\nstreaming = true\nwhere = ["response_time_ms>5"]\n'
+    )
+    (rule,) = options.slo_rules(load({}, {}, file).settings.slos)
+    assert (rule.about.streaming, rule.about.model) == (True, None)
+    assert [str(one) for one in rule.about.where] == ["model=x,y", "response_time_ms>5"]
+    file.write_text('[[slos]]\nname = "a"\nobjective = 0.9\nwhere = ["modle=x"]\n')
+    with pytest.raises(SettingsError, match="did you mean model"):
+        load({}, {}, file)

@@ -20,6 +20,10 @@ from tests.child_processes import answers, child
 from tests.cli.test_serve import serving
 from tests.proxy.client import Client, post
 from tests.upstream import FakeUpstream, openai_handler, unused_port
+from tests.upstream.conversation import Request
+from tests.upstream.replies import chat_events, usage_event
+from tests.upstream.server import stream_script
+from tests.upstream.steps import Script
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -71,6 +75,14 @@ def prometheus(folder: Path, target: str) -> Iterator[tuple[Prometheus, Callable
         yield Prometheus(f"http://127.0.0.1:{port}"), until
 
 
+def caching(request: Request) -> Script:
+    """As ``openai_handler``; of each prompt of a stream it had a part in its cache."""
+    if request.method == "GET" or not request.json().get("stream"):
+        return openai_handler(request)
+    *events, done = chat_events()
+    return stream_script([*events, usage_event(cached_tokens=8), done])
+
+
 def traffic(port: int) -> None:
     """Streams and whole answers, and one that fails."""
     with Client(port) as client:
@@ -92,10 +104,10 @@ def as_grafana_asks(query: str) -> str:
 
 
 def test_every_query_of_the_dashboard_has_data_and_every_rule_is_evaluated(tmp_path: Path) -> None:
-    with FakeUpstream(openai_handler) as upstream:
+    with FakeUpstream(caching) as upstream:
         (tmp_path / "f.toml").write_text(
             f"[[backends]]\nname = 'gpu-1'\nurl = '{upstream.url}'\n"
-            "[[prices]]\nmodel = '*'\ninput_usd_per_mtok = 1\noutput_usd_per_mtok = 2\n"
+            "[[prices]]\nmodel = '*'\ninput_usd_per_mtok = 1\ncached_usd_per_mtok = 0.1\noutput_usd_per_mtok = 2\n"
             "[[slos]]\nname = 'answered'\nobjective = 0.9\n"
             "[[alerts]]\nname = 'errors'\nmetric = 'error_rate'\nthreshold = 0.5\n"
         )

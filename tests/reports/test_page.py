@@ -60,7 +60,7 @@ def test_it_shows_figures_summary_charts_tables_errors_and_who_computed_it(page:
     seen = Page(page)
     text = " ".join(seen.text.split())
     assert "1 Mar 2026, 13:00 to 8 Mar 2026, 13:00, Europe/Berlin" in text
-    assert "Success rate 92.9% \N{MINUS SIGN}7.1 points from 100.0% n = 168" in text
+    assert "Success rate 92.9% \N{MINUS SIGN}7.1 points from 100% n = 168" in text
     assert "168 requests in 7 days" in text
     assert "qwen" in text
     assert "all others" in text
@@ -127,7 +127,7 @@ def test_history_that_is_lacking_is_told_in_front(database: Database) -> None:
 
 def test_a_stated_error_of_percentiles_is_told(database: Database) -> None:
     two_weeks(database)
-    assert "Percentiles are within 1.0%. n is the number" in html(replace(report_of(database), relative_error=0.01))
+    assert "Percentiles are within 1%. n is the number" in html(replace(report_of(database), relative_error=0.01))
 
 
 def test_only_what_is_known_has_a_tile(database: Database) -> None:

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Final
 
 from llm_metrics_proxy.columns import DURATION, MONEY, TOKENS, RolledUp
-from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.record import READABLE, REGISTRY
 
 assert "llm_metrics_proxy.rollups.values" not in sys.modules
 
-WHOLE: Final = {40: "max_tokens"}  # of the total
-BY_MODEL: Final = {41: "temperature"}  # and by everything that has latencies
+WHOLE: Final = {50: "max_tokens"}  # of the total
+BY_MODEL: Final = {51: "temperature"}  # and by everything that has latencies
 FAR: Final = {300: "top_p"}  # of the total, in a bank far behind
 ADDED: Final = WHOLE | BY_MODEL | FAR
 
 for number, name, kind, by in (
-    (40, "max_tokens", TOKENS, "total"),
-    (41, "temperature", DURATION, "main"),
+    (50, "max_tokens", TOKENS, "total"),
+    (51, "temperature", DURATION, "main"),
     (300, "top_p", MONEY, "total"),
 ):
-    REGISTRY[name] = REGISTRY[name]._replace(kind=kind, rolled_up=RolledUp(number, by))
+    REGISTRY[name] = READABLE[name] = REGISTRY[name]._replace(kind=kind, rolled_up=RolledUp(number, by))
 
 from llm_metrics_proxy.upkeep import Retention, Upkeep, Worked  # noqa: E402 -- behind the table
 from tests.rollups import oracle  # noqa: E402

@@ -45,12 +45,18 @@ NAMES = dict(enumerate((
     "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "cache_write_tokens",
     "request_bytes", "response_bytes", "cost_usd", "upstream_cost_usd", "cache_write_5m_tokens",
     "cache_write_1h_tokens", "quota_primary_window_ms", "quota_primary_reset_ms", "quota_secondary_window_ms",
-    "quota_secondary_reset_ms",
+    "quota_secondary_reset_ms", "cache_savings_usd", "backend_busy_ms", "cache_prompt_tokens", "priced_tokens",
+    "estimated_cost_usd",
 )))  # fmt: skip
-COUNTED = {NAMES[number] for number in (*range(22, 30), 32, 33)}  # whole numbers
+COUNTED = {NAMES[number] for number in (*range(22, 30), 32, 33, 40, 41)}  # whole numbers
+OVER = {
+    "cache_prompt_tokens": ("prompt_tokens", "cached_tokens"),
+    "priced_tokens": ("total_tokens", "cost_usd"),
+    "estimated_cost_usd": ("cost_usd", "cost_source"),
+}
 BANK = 1000  # of the stored number of a grain: which 32 fields a row has
 FEW = {0, 1}
-MAIN = {0, 1, 2, 3, 4, 5, 22, 23, 24, 25, 26, 28, 29, 30}
+MAIN = {0, 1, 2, 3, 4, 5, 22, 23, 24, 25, 26, 28, 29, 30, 38, 39, 40, 41, 42}
 MOMENTS = (
     {0: set(NAMES), 4: MAIN | {9}, 12: MAIN | {9}, 18: set[int]()}
     | dict.fromkeys((5, 6, 7, 8, 14), FEW)
@@ -82,6 +88,17 @@ def _number(name: str, value: Any) -> float | None:
     if name in COUNTED:
         return int(value) if value == int(value) and 0 <= value <= 2**40 else None
     return float(value)
+
+
+def _value(name: str, record: Mapping[str, Any]) -> float | None:
+    """Of one record; two fields are no columns: one column's value, or 0, where the other one has a value."""
+    if name not in OVER:
+        return _number(name, record.get(name))
+    value, known = OVER[name]
+    if name == "estimated_cost_usd":
+        return _number(value, record[value]) if record[known] == "own_hardware" else None
+    is_known = record[known] is not None if known not in COUNTED else _number(known, record[known]) is not None
+    return (_number(value, record[value]) or 0) if is_known else None
 
 
 def _key(column: str, value: Any) -> Any:
@@ -140,7 +157,7 @@ def _told(grain: int, records: list[Mapping[str, Any]]) -> Told:
     fields = {}
     for number in MOMENTS[grain]:
         name = NAMES[number]
-        values = [value for record in records if (value := _number(name, record.get(name))) is not None]
+        values = [value for record in records if (value := _value(name, record)) is not None]
         if values:
             fields[name] = (len(values), sum(values), min(values), max(values))
     return Told(len(records), sum(r["success"] == 1 for r in records), sum(r["success"] == 0 for r in records), fields)

@@ -13,6 +13,7 @@ import pytest
 
 from llm_metrics_proxy.errors import BackupError, ForeignDatabaseError
 from llm_metrics_proxy.storage import backup as backups
+from llm_metrics_proxy.storage import backup_copy
 from llm_metrics_proxy.storage.backup import Backup
 from tests import legacy
 from tests.migration.databases import content, execute
@@ -132,6 +133,17 @@ def test_one_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == {"a.db", "backups"}
 
 
+def change_copies(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """Every copy is another one as soon as it has been written."""
+    write = backup_copy._write
+
+    def write_another(reading: apsw.Connection, writing: apsw.Connection, *more: Any) -> None:
+        write(reading, writing, *more)
+        writing.execute(change)
+
+    monkeypatch.setattr(backup_copy, "_write", write_another)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -147,9 +159,7 @@ def test_one_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
 )
 def test_a_copy_that_differs_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, told: str) -> None:
     source = make(tmp_path / "a.db", RECORDS)  # value of record 2 is 1.0
-    monkeypatch.setattr(
-        "llm_metrics_proxy.storage.backup_copy.check_integrity", lambda copy, _name: list(copy.execute(change))
-    )
+    change_copies(monkeypatch, change)
     with pytest.raises(BackupError, match=told):
         back_up(source)
     assert names(tmp_path / "backups") == {".lock"}
@@ -341,9 +351,7 @@ def test_every_kind_of_table_is_compared_by_value(
     )
     source = make(tmp_path / "a.db", script)
     assert back_up(source).records == 2
-    monkeypatch.setattr(
-        "llm_metrics_proxy.storage.backup_copy.check_integrity", lambda copy, _name: list(copy.execute(change))
-    )
+    change_copies(monkeypatch, change)
     with pytest.raises(BackupError, match=r"Of 2 rows .* the copy holds [01] as they are"):
         back_up(source)
 

@@ -8,11 +8,12 @@ import apsw
 import pytest
 
 from llm_metrics_proxy.errors import StoreBusyError, StoreError
-from llm_metrics_proxy.metrics_service import Priced, to_row
+from llm_metrics_proxy.metrics_service import NOT_PRICED, Priced, to_row
 from llm_metrics_proxy.storage import repricing
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.priced_facts import StoredFacts
 from llm_metrics_proxy.storage.repricing import Repriced, Selection, reprice
+from llm_metrics_proxy.storage.repricing_undo import take_back
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.journal_parts import an_ended_record
 
@@ -22,8 +23,8 @@ ALL = Selection("", (), "{}")
 def by_model(facts: StoredFacts) -> Priced:
     """Known for one model only."""
     if facts.model != "known" or facts.prompt_tokens is None:
-        return (None, None)
-    return (facts.prompt_tokens / 1000, "price_table")
+        return NOT_PRICED
+    return (facts.prompt_tokens / 1000, "price_table", None)
 
 
 class Ledger:
@@ -32,10 +33,12 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def fill(self, *rows: tuple[dict[str, Any], Priced]) -> None:
+    def fill(self, *rows: tuple[dict[str, Any], tuple[float | None, str | None]]) -> None:
         store = SqliteStore(self.path)
         store.append(
-            IngestBatch(rows=[to_row(an_ended_record(n, **facts), priced) for n, (facts, priced) in enumerate(rows)])
+            IngestBatch(
+                rows=[to_row(an_ended_record(n, **facts), (*priced, None)) for n, (facts, priced) in enumerate(rows)]
+            )
         )
         store.close()
 
@@ -84,8 +87,8 @@ def test_what_differs_is_changed_and_what_is_known_is_never_forgotten(ledger: Le
 def test_every_change_is_on_record_to_the_bit(ledger: Ledger) -> None:
     done = ledger.run()
     assert ledger.ask("SELECT * FROM repricing_changes ORDER BY record_id") == [
-        (done.repricing_id, 1, None, None, 1.0, "price_table"),
-        (done.repricing_id, 2, 9.0, "genai_prices", 2.0, "price_table"),
+        (done.repricing_id, 1, None, None, 1.0, "price_table", None, None),
+        (done.repricing_id, 2, 9.0, "genai_prices", 2.0, "price_table", None, None),
     ]
     columns = "state, selection, price_lists, bound_id, records_looked_at, records_changed, finished_at IS NULL"
     assert ledger.ask(f"SELECT {columns} FROM repricings") == [("done", "{}", "lists of a test", 5, 5, 2, 0)]
@@ -197,3 +200,24 @@ def test_a_file_of_an_older_layout_stays_as_it_is(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="migrate run"):
             Ledger(path).run(dry_run=dry_run)
     assert path.read_bytes() == before
+
+
+def test_savings_of_caches_are_filled_in_where_the_cost_stays_and_are_on_record(ledger: Ledger) -> None:
+    def saving(facts: StoredFacts) -> Priced:
+        usd, source, _ = by_model(facts)
+        return usd, source, None if usd is None else usd / 8
+
+    def savings() -> list[Any]:
+        return [saved for (saved,) in ledger.ask("SELECT cache_savings_usd FROM completion_requests ORDER BY arrival")]
+
+    before = ledger.run().changed
+    assert (before, savings()) == (2, [None] * 5)
+    run = ledger.run(saving)
+    assert run.changed == 3
+    assert savings() == [0.125, 0.25, 0.375, None, None]
+    assert ledger.costs() == AFTER
+    changed = "SELECT old_cache_savings_usd, new_cache_savings_usd FROM repricing_changes WHERE repricing_id = ?1"
+    assert ledger.ask(changed.replace("?1", str(run.repricing_id))) == [(None, 0.125), (None, 0.25), (None, 0.375)]
+    assert run.repricing_id is not None
+    assert take_back(ledger.path, run.repricing_id).restored == 3
+    assert savings() == [None] * 5

@@ -35,7 +35,7 @@ def test_every_record_gets_its_cost_from_before_to_the_bit(ledger: Ledger) -> No
 
 def test_what_was_priced_once_more_since_stays(ledger: Ledger) -> None:
     first = ledger.run().repricing_id
-    ledger.run(lambda facts: (9.0, "price_table") if facts.prompt_tokens == 2000 else (None, None))
+    ledger.run(lambda facts: (9.0, "price_table", None) if facts.prompt_tokens == 2000 else (None,) * 3)
     assert first is not None
     assert take_back(ledger.path, first) == TakenBack(repricing_id=first, restored=1, conflicts=1)
     assert [cost for cost, _ in ledger.costs()] == [None, 9.0, 7.0]

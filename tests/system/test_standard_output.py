@@ -31,14 +31,21 @@ pytestmark = pytest.mark.system
 PROGRAM: Final = str(Path(sys.executable).with_name("llm-metrics-proxy"))
 LIMIT_S: Final = 120
 MODEL: Final = "modèle-日本語→…"
+SESSION: Final = "run-1"
 PORTS: Final = "--port 0 --metrics-port 0"
 
-# Verb → arguments, of verbs that end; `{backup}` is the name of one. All of them print something.
+# Verb → arguments, of verbs that end; `{backup}` and `{session}` are the names of one. All of them print something.
 ENDS: Final = {
     "requests": "",
     "summary": "",
     "query": "--by time,model",
     "errors": "--examples 2",
+    "sessions list": "--since 1970-01-01",
+    "sessions show": "{session}",
+    "costs": "",
+    "changes": "",
+    "limits": "",
+    "servers": "",
     "top": "--once",
     "export": "--format csv",
     "report": "--since 2026-01-01 --until 2026-02-01",
@@ -89,7 +96,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("maison") / "été"
     store = SqliteStore(folder / "data" / "metrics.db")
     facts = {**FAILED, "origin": "ö→…", "error_type": "overloaded"}
-    records = [make_record(number, model=MODEL, **(facts if number % 2 else {})) for number in range(1, 9)]
+    same = {"model": MODEL, "session_id": SESSION}
+    records = [make_record(number, **same, **(facts if number % 2 else {})) for number in range(1, 9)]
     store.append(IngestBatch(rows=[to_row(record) for record in records]))
     store.close()
     made = subprocess.run([PROGRAM, "backup", "create"], cwd=folder, capture_output=True, timeout=LIMIT_S, check=False)
@@ -104,7 +112,7 @@ def own(house: Path, tmp_path: Path, name: str) -> Path:
 
 def arguments(verb: str, folder: Path) -> list[str]:
     backup = next((folder / "data" / "backups").glob("*.db")).name
-    return [*verb.split(), *shlex.split(ENDS[verb].format(backup=backup))]
+    return [*verb.split(), *shlex.split(ENDS[verb].format(backup=backup, session=SESSION))]
 
 
 def ran(

@@ -122,15 +122,25 @@ def prune_as_released(path: Path) -> int:
     return end
 
 
+def _as_released(told: dict[oracle.Place, oracle.Told]) -> dict[oracle.Place, oracle.Told]:
+    """Without the fields of 5.1.0 that older records have."""
+    return {
+        place: one._replace(fields={name: of for name, of in one.fields.items() if name not in oracle.OVER})
+        for place, one in told.items()
+    }
+
+
 @pytest.mark.parametrize("version", ["4.2.0", "4.3.0", "4.4.0", "4.5.0"])
 def test_bytes_are_those_of_the_release(tmp_path: Path, version: str) -> None:
     made, again = GOLDEN / f"{version}.db", in_our_table(version, tmp_path / "again.db")
     assert keep_up(again)[-1] is Worked.ROLLED_UP
-    assert fingerprint(again) == fingerprint(made) == FINGERPRINT
+    assert fingerprint(again) == FINGERPRINT
     released = tmp_path / "released.db"
     released.write_bytes(made.read_bytes())
-    oracle.assert_alike(oracle.stored(again), oracle.stored(released))
+    oracle.assert_alike(_as_released(oracle.stored(again)), oracle.stored(released))
     found, wanted = rows_of(again), rows_of(released)
+    for table in ("rollups", "rollup_sketches"):  # later fields are apart
+        found[table] = [row for row in found[table] if row[0] < oracle.BANK]
     assert [len(row[7]) + len(row[8]) for row in found["rollups"]] == [
         len(row[7]) + len(row[8]) for row in wanted["rollups"]
     ]

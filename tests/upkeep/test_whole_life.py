@@ -98,7 +98,7 @@ class Life:
         each = self.random.choice((0.5, 1.0, 3.0))
 
         def priced(facts: StoredFacts) -> Priced:
-            return (each, "price_table") if facts.model in ("gpt-4o", "llama3:8b") else (None, None)
+            return (each, "price_table", -each) if facts.model in ("gpt-4o", "llama3:8b") else (None,) * 3
 
         with migration_lock(self.path):
             done = reprice(self.path, priced, Selection("", (), "{}"), price_lists="test", on_change=reset)

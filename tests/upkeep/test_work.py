@@ -144,7 +144,8 @@ def test_what_an_undo_would_need_goes_when_its_time_is_over_and_no_record_goes_t
         upkeep.close()
         return done
 
-    assert set(kept_up(Retention(undo_days=30, max_bytes=1), soon)) == {Worked.CLEARED, Worked.ROLLED_UP}
+    done = set(kept_up(Retention(undo_days=30, max_bytes=1), soon))
+    assert done == {Worked.BEGAN_ANEW, Worked.CLEARED, Worked.ROLLED_UP}  # 4.5.0 rolled up fewer columns
     assert kept_up(Retention(), late) == []
     assert oracle.records_in(path) == records
     assert Worked.DROPPED in kept_up(Retention(undo_days=30), late)

@@ -6,7 +6,7 @@ import pytest
 
 from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.watch.evaluation import measure_alert, measure_slo, unmeasured
-from llm_metrics_proxy.watch.rules import About, SloRule
+from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
 from tests.watch.conftest import BEGAN, Site
 from tests.watch.test_rules import a_rule
 
@@ -74,3 +74,22 @@ def test_any_metric_of_queries_can_be_watched(site: Site, metric: str, require: 
 def test_silence_is_a_number_of_requests_too(site: Site) -> None:
     rule = a_rule(metric="requests", op="<", threshold=1, min_requests=0)
     assert rule.holds(*measure_alert(site.sources, GoodHours(site.records), rule, BEGAN))
+
+
+def test_a_fall_is_measured_against_the_window_before_and_needs_records_in_both(site: Site) -> None:
+    for second in range(10):
+        site.add(second, prompt_tokens=1000, cached_tokens=800)
+    for second in range(4):
+        site.add(60 + second, prompt_tokens=1000, cached_tokens=400)
+    rule = a_rule(metric="cache_hit_ratio", op="<", threshold=-0.3, window_s=60, against="previous", min_requests=4)
+    change, n = measure_alert(site.sources, GoodHours(site.records), rule, BEGAN + timedelta(seconds=119))
+    assert change == pytest.approx(-0.5)
+    assert n == 4
+    assert rule.holds(change, n)
+    assert not a_rule(**{**as_words(rule), "min_requests": 5}).holds(change, n)
+    nothing, _ = measure_alert(site.sources, GoodHours(site.records), rule, BEGAN + timedelta(seconds=40))
+    assert nothing is None  # there is no window before
+
+
+def as_words(rule: AlertRule) -> dict[str, object]:
+    return {name: getattr(rule, name) for name in rule.__struct_fields__}

@@ -245,8 +245,8 @@ def test_a_bug_in_one_rule_keeps_no_other_from_being_watched(
 ) -> None:
 
     def broken(measure: Any) -> Any:
-        def measured(sources: Any, hours: Any, rule: Any, now: Any) -> Any:
-            return 1 / 0 if rule.name == "bad" else measure(sources, hours, rule, now)
+        def measured(sources: Any, hours: Any, rule: Any, *others: Any) -> Any:
+            return 1 / 0 if rule.name == "bad" else measure(sources, hours, rule, *others)
 
         return measured
 

@@ -68,6 +68,12 @@ export async function signIn(token: string): Promise<void> {
   if (!response.ok) throw await refusal(response);
 }
 
+/** The session lasts anew from now on: of a page that nobody signs in to again. */
+export async function staySignedIn(): Promise<void> {
+  const response = await fetch(address("/session"), { method: "PUT", credentials: "same-origin", headers: OURS });
+  if (!response.ok) throw await refusal(response);
+}
+
 export async function signOut(): Promise<void> {
   await fetch(address("/session"), { method: "DELETE", credentials: "same-origin", headers: OURS });
 }

@@ -2,9 +2,12 @@
 import { keepPreviousData, useQuery, type UseQueryResult } from "@tanstack/react-query";
 import { useRef } from "react";
 
+import { useScope, WHOLE_PATHS } from "../app/session";
 import { QUERIES, useView } from "../app/view";
+import { useSpeech } from "../i18n";
 import { filtersOf } from "../state/search";
-import { bucketFor, instants, lengthMs, stepMs } from "../state/range";
+import { bucketFor, bucketsOf, instants, isBucket, lengthMs, stepMs } from "../state/range";
+import { weekStart } from "../state/week";
 import { address, get, isUnanswered, type Parameters_ } from "./client";
 
 export interface Cell {
@@ -14,6 +17,8 @@ export interface Cell {
   /** `n` as a share of the records selected. */
   readonly coverage: number | null;
   readonly previous?: number | null;
+  /** Records that `previous` rests on. */
+  readonly previous_n?: number;
   /** (value − previous) / previous. */
   readonly change?: number | null;
 }
@@ -23,6 +28,10 @@ export interface Row {
   readonly values: Readonly<Record<string, Cell>>;
   /** Of the row of all others: how many groups it stands for; else 0. */
   readonly merged: number;
+  /** Part of the bucket lies outside the range, or has not come yet. */
+  readonly partial?: true;
+  /** Of a comparison: no records in the period before, or none in this one. */
+  readonly presence?: "new" | "gone";
 }
 
 export interface Column {
@@ -66,6 +75,7 @@ export type Asked = Pick<UseQueryResult<Answer>, "data" | "error" | "refetch"> &
 /** The answer to a question about what the view selects. The last one stays while the next is on its way, or does not come. */
 export function useAnswer(question: Question): Asked {
   const { zone, range, nowMs } = useView();
+  const { locale } = useSpeech();
   const parameters: Parameters_ = {
     ...useSelection(),
     metrics: question.metrics.join(","),
@@ -75,6 +85,7 @@ export function useAnswer(question: Question): Asked {
     limit: question.limit,
     compare: question.compare === true ? true : undefined,
     timezone: zone,
+    week_start: question.bucket === "week" || question.groupBy?.includes("weekday") === true ? weekStart(locale) : undefined,
   };
   const result = useQuery({
     queryKey: [QUERIES, nowMs, parameters], // the range of all records has no moment among its parameters
@@ -87,8 +98,8 @@ export function useAnswer(question: Question): Asked {
   return { ...result, data: result.data ?? kept, address: address("/api/v1/query", parameters) };
 }
 
-/** The width of buckets for the range; for all records, by how long they reach, which a question finds out. */
-export function useBucket(wanted?: number): string {
+/** How long the range is; of all records, how far they reach, which a question finds out. `null`: not known yet. */
+export function useLengthMs(): number | null {
   const { range } = useView();
   const length = lengthMs(range);
   const all = useQuery({
@@ -98,13 +109,29 @@ export function useBucket(wanted?: number): string {
     staleTime: 60_000,
   });
   const [start, end] = [all.data?.start ?? null, all.data?.end ?? null];
-  return bucketFor(length ?? (start === null || end === null ? null : Date.parse(end) - Date.parse(start)), wanted);
+  return length ?? (start === null || end === null ? null : Date.parse(end) - Date.parse(start));
+}
+
+/** The bucket that a reader chose, where the range has room for it; else one that draws some `wanted` points. */
+export function useBucket(wanted?: number): string {
+  const { search } = useView();
+  const length = useLengthMs();
+  const chosen = search.bucket;
+  return isBucket(chosen) && bucketsOf(length).includes(chosen) ? chosen : bucketFor(length, wanted);
+}
+
+/** Whether there is a period before the range. */
+export function useComparable(): boolean {
+  const { range } = useView();
+  return !(range.kind === "relative" && range.span === "all");
 }
 
 /** Asked again every `everyMs`, which may depend on what the last answer was. */
 export function useFetched<T>(path: string, parameters: Parameters_ = {}, everyMs?: number | ((last: T | undefined) => number)): UseQueryResult<T> {
+  const refused = useScope() !== null && WHOLE_PATHS.has(path);
   return useQuery({
     queryKey: [path, parameters],
+    enabled: !refused,
     queryFn: ({ signal }) => get<T>(path, parameters, signal),
     placeholderData: keepPreviousData,
     ...(everyMs === undefined ? {} : { refetchInterval: typeof everyMs === "number" ? everyMs : (query: { state: { data: T | undefined } }) => everyMs(query.state.data) }),

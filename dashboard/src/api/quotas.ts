@@ -1,11 +1,18 @@
-/** What is left of servers' limits: answered from memory, and so cheap to ask. */
+/** What is left of servers' limits, and how budgets stand. */
 import { useFetched } from "./query";
 import type { components } from "./schema";
 
 const EVERY_MS = 15_000;
 export const QUOTAS = "/api/v1/quotas";
-export type Quota = components["schemas"]["QuotaReport"];
+export const BUDGETS = "/api/v1/budgets";
+export type Quota = components["schemas"]["LimitReport"];
+export type Budget = components["schemas"]["BudgetReport"];
+export type Standing = components["schemas"]["BudgetStanding"];
 
 export function useQuotas() {
   return useFetched<components["schemas"]["Quotas"]>(QUOTAS, {}, EVERY_MS);
+}
+
+export function useBudgets() {
+  return useFetched<components["schemas"]["Budgets"]>(BUDGETS, {}, EVERY_MS);
 }

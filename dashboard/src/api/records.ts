@@ -3,8 +3,9 @@ import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 
 import { useView } from "../app/view";
+import { NEWEST } from "../state/order";
 import { formatRange, instants } from "../state/range";
-import { filtersOf } from "../state/search";
+import { type Filters, filtersOf } from "../state/search";
 import { keyOf, MOST_ROWS } from "../state/tail";
 import { get } from "./client";
 import { useTail } from "./live";
@@ -25,17 +26,18 @@ function useAnchor(key: string, begun: number, whole: boolean): number {
 export function useRecords() {
   const { search, range, live } = useView();
   const filters = filtersOf(search);
-  const running = live && range.kind === "relative";
+  const order = search.order ?? NEWEST;
+  const running = live && range.kind === "relative" && order === NEWEST; // new records have no place of their own in another order
   const key = JSON.stringify([filters, formatRange(range)]);
   const tail = useTail(filters, running);
   // so many have come that some lie between the tail and the pages: what follows the tail would not be what came before it
   const cut = tail.rows.length >= MOST_ROWS || tail.skipped > 0;
   const whole = cut && !running;
-  const anchor = useAnchor(key, tail.begun, whole);
-  const selection = useMemo(() => ({ ...(JSON.parse(key) as [Record<string, string>])[0], ...instants(range, anchor) }), [key, range, anchor]);
+  const anchor = useAnchor(`${key} ${order}`, running ? tail.begun : 0, whole);
+  const selection = useMemo(() => ({ ...(JSON.parse(key) as [Filters])[0], ...instants(range, anchor) }), [key, range, anchor]);
   const pages = useInfiniteQuery({
-    queryKey: ["requests", selection, anchor],
-    queryFn: ({ pageParam, signal }) => get<Page>("/api/v1/requests", { ...selection, limit: PAGE, cursor: pageParam }, signal),
+    queryKey: ["requests", selection, anchor, order],
+    queryFn: ({ pageParam, signal }) => get<Page>("/api/v1/requests", { ...selection, ...(order === NEWEST ? {} : { order }), limit: PAGE, cursor: pageParam }, signal),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor ?? null,
     staleTime: Infinity,
@@ -44,11 +46,12 @@ export function useRecords() {
     placeholderData: keepPreviousData,
   });
   const rows = useMemo(() => {
-    if (cut && !whole) return tail.rows as readonly Record_[];
     const stored = (pages.data?.pages ?? []).flatMap((page) => page.items as unknown as Record_[]);
+    if (order !== NEWEST) return stored;
+    if (cut && !whole) return tail.rows as readonly Record_[];
     if (tail.rows.length === 0 || whole) return stored;
     const there = new Set(tail.rows.map(keyOf));
     return [...(tail.rows as readonly Record_[]), ...stored.filter((row) => !there.has(keyOf(row)))];
-  }, [pages.data, tail.rows, cut, whole]);
-  return { pages, rows, connected: tail.connected, skipped: whole ? 0 : tail.skipped, cut: cut && !whole, selection };
+  }, [pages.data, tail.rows, cut, whole, order]);
+  return { pages, rows, connected: tail.connected, skipped: whole || order !== NEWEST ? 0 : tail.skipped, cut: cut && !whole && order === NEWEST, selection, order };
 }

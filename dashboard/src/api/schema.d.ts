@@ -38,6 +38,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Budgets, and who will pass them */
+        get: operations["read_budgets_api_v1_budgets_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What changed since the period before */
+        get: operations["read_changes_api_v1_changes_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/compare": {
         parameters: {
             query?: never;
@@ -47,6 +81,26 @@ export interface paths {
         };
         /** Metrics of a period compared with the period before */
         get: operations["read_comparison_api_v1_compare_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/costs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What it costs: this month, its projection, the last twelve, and by model or whatever else
+         * @description Rows and their total are of the range of `start` and `end`, or of this month so far; months and projection are of the same filter at their own times. The projection is what the month has cost so far, and for the rest of it the mean of the last seven days.
+         */
+        get: operations["read_the_costs_api_v1_costs_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -187,7 +241,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What is left of servers' limits */
+        /** What is left of servers' limits, and whether it lasts */
         get: operations["read_quotas_api_v1_quotas_get"];
         put?: never;
         post?: never;
@@ -224,7 +278,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Records, newest first, page by page */
+        /** Records, newest first or in another order, page by page */
         get: operations["read_requests_api_v1_requests_get"];
         put?: never;
         post?: never;
@@ -243,6 +297,60 @@ export interface paths {
         };
         /** One record, by its request_id or its arrival */
         get: operations["read_request_api_v1_requests__request_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether servers are saturated: their queues, KV caches, models and GPUs, beside what the proxy sees of them */
+        get: operations["read_servers_api_v1_servers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sessions of clients, with what each used, page by page
+         * @description Those that have a record which the filters select. Each is shown whole, also what lies outside of the range. Missing values come last in any order.
+         */
+        get: operations["read_sessions_api_v1_sessions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One session: its requests in order, its agents, and where time and money went */
+        get: operations["read_one_session_api_v1_sessions__session_id__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -416,12 +524,27 @@ export interface components {
             tag: string | null;
             /** @default null */
             user: string | null;
+            /** @default [] */
+            where: components["schemas"]["Condition"][];
+        };
+        /**
+         * AgentNode
+         * @description One agent; ``agent_id`` ``None`` is the session's own. Nodes stand in the tree's order, a parent before those
+         *         that it started, which are one ``depth`` below.
+         */
+        AgentNode: {
+            agent_id: string | null;
+            depth: number;
+            own: components["schemas"]["SessionUse"];
+            parent_agent_id: string | null;
+            whole: components["schemas"]["SessionUse"];
         };
         /**
          * AlertReport
          * @description One alert as it is now.
          */
         AlertReport: {
+            against: string | null;
             /** @default null */
             error: string | null;
             filter: components["schemas"]["About"];
@@ -500,6 +623,76 @@ export interface components {
             start: string;
         };
         /**
+         * BudgetReport
+         * @description One budget, measured.
+         */
+        BudgetReport: {
+            each: string | null;
+            /** @default null */
+            error: string | null;
+            filter: components["schemas"]["About"];
+            /** @default null */
+            last_delivery_error: string | null;
+            levels: number[];
+            limit: number;
+            /** @default null */
+            measured_at: string | null;
+            name: string;
+            per: string;
+            /** @default null */
+            period_end: string | null;
+            /** @default null */
+            period_start: string | null;
+            /** @default [] */
+            standings: components["schemas"]["BudgetStanding"][];
+            timezone: string;
+            unit: string;
+            /** @default 0 */
+            waiting: number;
+            webhook: string | null;
+        };
+        /**
+         * BudgetStanding
+         * @description How one budget stands. ``value``: of the dimension that the budget is for each of; null: requests without one.
+         */
+        BudgetStanding: {
+            counted: number;
+            projected: number;
+            projected_ratio: number;
+            requests: number;
+            spent: number;
+            spent_ratio: number;
+            state: string;
+            value: string | null;
+        };
+        /**
+         * Budgets
+         * @description Every budget of the file, as last measured.
+         */
+        Budgets: {
+            app_version: string;
+            budgets: components["schemas"]["BudgetReport"][];
+        };
+        /**
+         * CacheMisses
+         * @description Misses of one reason. ``reason``: the server's word; ``None``: it gave none.
+         */
+        CacheMisses: {
+            reason: string | null;
+            requests: number;
+            uncached_tokens: number;
+        };
+        /**
+         * CacheSums
+         * @description What prompt caches did, over the ``n`` records whose server reports cached tokens.
+         */
+        CacheSums: {
+            coverage: number | null;
+            hit_ratio: number | null;
+            n: number;
+            savings_usd: components["schemas"]["CostSum"];
+        };
+        /**
          * CategoryCount
          * @description ``n`` errors of a category; ``share`` of all requests selected, 0 to 1.
          */
@@ -515,7 +708,75 @@ export interface components {
         Cell: {
             change: number | null;
             n: number;
+            previous_n: number | null;
             value: number | null;
+        };
+        /**
+         * Changes
+         * @description What changed. ``changes`` is empty where nothing moved more than by chance, as ``text`` says then.
+         */
+        Changes: {
+            app_version: string;
+            block_s: number | null;
+            changes: components["schemas"]["MovedSegment"][];
+            end: string | null;
+            false_alarm_rate: number;
+            /** @default null */
+            history: components["schemas"]["History"] | null;
+            not_looked_at: string[];
+            overall: components["schemas"]["Movement"][];
+            previous_start: string | null;
+            query: components["schemas"]["ChangesQuery"];
+            requests: number;
+            requests_before: number;
+            start: string | null;
+            tested: number;
+            text: string;
+        };
+        /**
+         * ChangesQuery
+         * @description Which records, which begin at ``filter.start``; ``timezone``: whose calendar says what the period before is.
+         *         Raises ``QueryError``.
+         */
+        ChangesQuery: {
+            /**
+             * @default {
+             *       "agent_id": null,
+             *       "api_key_id": null,
+             *       "app": null,
+             *       "app_version": null,
+             *       "backend": null,
+             *       "backend_name": null,
+             *       "cache_miss_reason": null,
+             *       "end": null,
+             *       "endpoint": null,
+             *       "error_category": null,
+             *       "error_phase": null,
+             *       "error_type": null,
+             *       "host": null,
+             *       "model": null,
+             *       "origin": null,
+             *       "outcome": null,
+             *       "parent_agent_id": null,
+             *       "quota_status": null,
+             *       "session_id": null,
+             *       "session_source": null,
+             *       "start": null,
+             *       "status_code": null,
+             *       "streaming": null,
+             *       "success": null,
+             *       "tag": null,
+             *       "trace_id": null,
+             *       "user": null,
+             *       "user_agent": null,
+             *       "where": []
+             *     }
+             */
+            filter: components["schemas"]["RequestFilter"];
+            /** @default 6 */
+            limit: number;
+            /** @default UTC */
+            timezone: string;
         };
         /**
          * Chart
@@ -540,12 +801,66 @@ export interface components {
             unit: string;
         };
         /**
+         * Condition
+         * @description ``values`` are those that the column holds: text, whole or other numbers, ``bool`` for flags, moments as stored;
+         *         ``None``: no value. A comparison has one. Raises ``QueryError`` that names the column if it makes no sense.
+         */
+        Condition: {
+            name: string;
+            op: string;
+            values: (string | number | boolean | null)[];
+        };
+        /**
+         * CostOutlook
+         * @description What the month that is not over costs; ``projected_usd`` is none where less than a day is known.
+         */
+        CostOutlook: {
+            basis_days: number;
+            month: string;
+            n: number;
+            projected_usd: number | null;
+            so_far_usd: number;
+        };
+        /**
+         * CostProjection
+         * @description What the month will have cost, if the rest of it is like the days that this rests on.
+         */
+        CostProjection: {
+            basis_days: number;
+            basis_start: string | null;
+            cost_usd: number | null;
+        };
+        /**
          * CostSum
          * @description US dollars over the ``n`` records whose cost is known; ``None`` if none is.
          */
         CostSum: {
             n: number;
             sum: number | null;
+        };
+        /**
+         * Costs
+         * @description Each number says over how many records it is (``n``), and which share of them that is (``coverage``).
+         *
+         *         ``estimated_cost_usd`` is the part of ``cost_usd`` that comes from a price of the user's own machine.
+         */
+        Costs: {
+            app_version: string;
+            by: string[];
+            end: string;
+            filter: components["schemas"]["RequestFilter"];
+            /** @default null */
+            history: components["schemas"]["History"] | null;
+            misses: components["schemas"]["Row"][];
+            month: components["schemas"]["Month"];
+            months: components["schemas"]["Month"][];
+            projection: components["schemas"]["CostProjection"];
+            rows: components["schemas"]["Row"][];
+            start: string;
+            timezone: string;
+            total: {
+                [key: string]: components["schemas"]["Measured"];
+            };
         };
         /**
          * DiskHealth
@@ -606,7 +921,8 @@ export interface components {
              *       "tag": null,
              *       "trace_id": null,
              *       "user": null,
-             *       "user_agent": null
+             *       "user_agent": null,
+             *       "where": []
              *     }
              */
             filter: components["schemas"]["RequestFilter"];
@@ -717,6 +1033,23 @@ export interface components {
             reason: string;
         };
         /**
+         * GpuShown
+         * @description One GPU of the host that answers.
+         */
+        GpuShown: {
+            name: string;
+            now: {
+                [key: string]: number;
+            };
+            read_at: string | null;
+            series: {
+                [key: string]: (number | null)[];
+            };
+            totals: {
+                [key: string]: number | null;
+            };
+        };
+        /**
          * Group
          * @description One line of a table. ``merged``: how many groups are in it, those that the table had no room for; groups of
          *         the period before that are gone now are among them.
@@ -807,7 +1140,8 @@ export interface components {
              *       "tag": null,
              *       "trace_id": null,
              *       "user": null,
-             *       "user_agent": null
+             *       "user_agent": null,
+             *       "where": []
              *     }
              */
             filter: components["schemas"]["RequestFilter"];
@@ -819,6 +1153,8 @@ export interface components {
             slos: components["schemas"]["Slo"][];
             /** @default UTC */
             timezone: string;
+            /** @default monday */
+            week_start: string;
             /** @default hour_of_day */
             x: string;
             /** @default weekday */
@@ -883,6 +1219,57 @@ export interface components {
             records_rejected: number;
             torn_frames: number;
             unknown_frames: number;
+        };
+        /**
+         * LimitReport
+         * @description One limit of one server, for one key, as last heard of.
+         */
+        LimitReport: {
+            api_key_id: string;
+            backend: string;
+            /** @default null */
+            began_at: string | null;
+            /** @default null */
+            burn_from: string | null;
+            /** @default null */
+            burn_ratio_per_h: number | null;
+            /** @default null */
+            cost_usd: number | null;
+            /** @default null */
+            early_s: number | null;
+            /** @default false */
+            is_over: boolean;
+            left: number | null;
+            /** @default null */
+            left_at_reset_ratio: number | null;
+            left_ratio: number | null;
+            limit: string;
+            measured_at: string;
+            /** @default [] */
+            past: components["schemas"]["PastWindow"][];
+            /** @default null */
+            requests: number | null;
+            resets_at: string | null;
+            /** @default null */
+            runs_out_at: string | null;
+            /** @default [] */
+            samples: components["schemas"]["LimitSample"][];
+            /** @default  */
+            text: string;
+            /** @default null */
+            tokens: number | null;
+            /** @default unknown */
+            verdict: string;
+            window_s: number | null;
+        };
+        /**
+         * LimitSample
+         * @description What was left at a moment.
+         */
+        LimitSample: {
+            at: string;
+            left: number | null;
+            left_ratio: number | null;
         };
         /**
          * LiveCost
@@ -951,6 +1338,7 @@ export interface components {
             coverage: number | null;
             n: number;
             previous?: number | null;
+            previous_n?: number;
             value: number | null;
         };
         /**
@@ -1035,6 +1423,91 @@ export interface components {
             share: number | null;
         };
         /**
+         * ModelShown
+         * @description A model in a server's memory. ``vram_bytes``: of ``size_bytes``, what is on GPUs.
+         */
+        ModelShown: {
+            context_tokens: number | null;
+            expires_at: string | null;
+            name: string;
+            size_bytes: number | null;
+            vram_bytes: number | null;
+        };
+        /**
+         * ModelUse
+         * @description What requests for one model used.
+         */
+        ModelUse: {
+            model: string | null;
+            own: components["schemas"]["SessionUse"];
+        };
+        /**
+         * Month
+         * @description A month of the caller's time zone; the last one is not over.
+         */
+        Month: {
+            end: string;
+            start: string;
+            values: {
+                [key: string]: components["schemas"]["Measured"];
+            };
+        };
+        /**
+         * MovedSegment
+         * @description One thing to tell. ``kind``: ``change``, records of the segment do better or worse than before; ``shift``, they
+         *         do as before, but there are more of some and fewer of others, by the values of ``by``.
+         */
+        MovedSegment: {
+            after: number;
+            before: number;
+            by: string | null;
+            change: number;
+            explains: number;
+            good: boolean;
+            high: number;
+            kind: string;
+            low: number;
+            metric: string;
+            n: number;
+            n_before: number;
+            p: number;
+            parts: components["schemas"]["ShiftedPart"][];
+            same: {
+                [key: string]: string | number | boolean | null;
+            }[];
+            segment: {
+                [key: string]: string | number | boolean | null;
+            };
+            text: string;
+            unit: string;
+        };
+        /**
+         * Movement
+         * @description One number of all records together: ``after - before`` = ``within`` + ``mix``, by the segments of ``by``.
+         */
+        Movement: {
+            after: number;
+            before: number;
+            by: string | null;
+            change: number;
+            metric: string;
+            mix: number | null;
+            n: number;
+            n_before: number;
+            p: number | null;
+            significant: boolean;
+            unit: string;
+            within: number | null;
+        };
+        /**
+         * Moves
+         * @description What changed since the period before; where nothing did, ``text`` says so.
+         */
+        Moves: {
+            text: string;
+            told: components["schemas"]["Told"][];
+        };
+        /**
          * Notice
          * @description One thing to know. ``attention``: a person has to act, or it continues only later.
          *
@@ -1047,6 +1520,15 @@ export interface components {
             text: string[];
             title: string;
             to_do: string;
+        };
+        /**
+         * PastWindow
+         * @description A window that is over: the most that was used of it, as far as servers said.
+         */
+        PastWindow: {
+            began_at: string | null;
+            resets_at: string | null;
+            used_ratio: number | null;
         };
         /**
          * PhaseCount
@@ -1073,7 +1555,8 @@ export interface components {
          *         ``bucket`` belongs to the dimension ``time``; ``None``: the shortest that gives at most 200 buckets. ``order`` is a
          *         metric or a dimension, descending with ``-`` before it; ``None``: rows in time by time, all others by the first
          *         metric, largest first. ``limit`` keeps the first groups in that order, each with all its times; the others
-         *         are one row together. ``compare`` adds the values of the period of the same length before.
+         *         are one row together. ``compare`` adds the values of the period of the same length before. ``week_start``: the day
+         *         on which weeks begin, Monday as ISO 8601 has it.
          */
         Query: {
             /** @default null */
@@ -1109,7 +1592,8 @@ export interface components {
              *       "tag": null,
              *       "trace_id": null,
              *       "user": null,
-             *       "user_agent": null
+             *       "user_agent": null,
+             *       "where": []
              *     }
              */
             filter: components["schemas"]["RequestFilter"];
@@ -1129,28 +1613,18 @@ export interface components {
             slos: components["schemas"]["Slo"][];
             /** @default UTC */
             timezone: string;
-        };
-        /**
-         * QuotaReport
-         * @description One limit of one server, for one key.
-         */
-        QuotaReport: {
-            api_key_id: string;
-            backend: string;
-            left: number | null;
-            left_ratio: number | null;
-            limit: string;
-            measured_at: string;
-            resets_at: string | null;
-            window_s: number | null;
+            /** @default monday */
+            week_start: string;
         };
         /**
          * Quotas
-         * @description What is left of servers' limits, by server and key.
+         * @description What is left of servers' limits, by server and key; ``over``: windows of subscriptions that began anew since
+         *         anybody asked.
          */
         Quotas: {
             app_version: string;
-            quotas: components["schemas"]["QuotaReport"][];
+            over: components["schemas"]["LimitReport"][];
+            quotas: components["schemas"]["LimitReport"][];
         };
         /**
          * Readiness
@@ -1168,6 +1642,7 @@ export interface components {
         Report: {
             app_version: string;
             bucket: string | null;
+            changes: components["schemas"]["Moves"];
             charts: components["schemas"]["Chart"][];
             end: string;
             errors: components["schemas"]["Errors"];
@@ -1177,10 +1652,12 @@ export interface components {
             /** @default null */
             history: components["schemas"]["History"] | null;
             previous_start: string | null;
+            projection: components["schemas"]["CostOutlook"] | null;
             /** @default null */
             pruned_before: string | null;
             records: number;
             relative_error: number;
+            sessions: components["schemas"]["SessionRow"][];
             slowest: Record<string, never>[];
             source: string;
             start: string;
@@ -1194,7 +1671,8 @@ export interface components {
          *
          *         ``start`` is inclusive, ``end`` exclusive, so that neighbouring ranges share no record. A naive time is UTC. The
          *         ``app_version`` ``NO_VALUE`` means records without one. What has a list in ``WORDS`` must be on it. ``tag`` is
-         *         ``k=v``, or several that must all be there, separated by commas.
+         *         ``k=v``, or several that must all be there, separated by commas. ``where`` has the conditions that are not one value
+         *         of a column with a field of its own.
          */
         RequestFilter: {
             /** @default null */
@@ -1253,6 +1731,8 @@ export interface components {
             user: string | null;
             /** @default null */
             user_agent: string | null;
+            /** @default [] */
+            where: components["schemas"]["Condition"][];
         };
         /** RequestItem */
         RequestItem: {
@@ -1272,6 +1752,8 @@ export interface components {
             attempts: number | null;
             /** @description host:port of the server that was to answer */
             backend: string | null;
+            /** @description its share of its server's busy time: each moment divided by the requests open there; none: not sent, or unknown */
+            backend_busy_ms: number | null;
             /** @description name of that server in the settings; none where it has no name */
             backend_name: string | null;
             /** @description request body read completely */
@@ -1280,6 +1762,8 @@ export interface components {
             cache_miss_reason: string | null;
             /** @description input tokens behind the first difference, by the server's estimate */
             cache_missed_tokens: number | null;
+            /** @description what its input would have cost without a cache, minus what it cost; below 0: writing cost more than reading saved; none: unknown */
+            cache_savings_usd: number | null;
             /** @description reported input tokens written to a cache for an hour */
             cache_write_1h_tokens: number | null;
             /** @description reported input tokens written to a cache for five minutes */
@@ -1298,7 +1782,7 @@ export interface components {
             connect_ms: number | null;
             /** @description stream events that carried content; a chunk is not a token */
             content_chunks: number | null;
-            /** @description who said so: upstream, price_table or genai_prices; none: nobody */
+            /** @description who said so: upstream, price_table, genai_prices, or own_hardware (an estimate); none: nobody */
             cost_source: string | null;
             /** @description what it cost, as priced when it was stored; none: unknown */
             cost_usd: number | null;
@@ -1554,7 +2038,7 @@ export interface components {
         /**
          * Row
          * @description One group. ``merged``: how many groups beyond the limit are in this row, and its key is null except
-         *         time; 0 for a single group.
+         *         time; 0 for a single group. What else there is to know of a row is there only where it is so.
          */
         Row: {
             key: {
@@ -1562,9 +2046,175 @@ export interface components {
             };
             /** @default 0 */
             merged: number;
+            partial?: boolean;
+            presence?: string;
             values: {
                 [key: string]: components["schemas"]["Measured"];
             };
+        };
+        /**
+         * SaturationVerdict
+         * @description ``level`` is the worst of the reasons; ``unknown`` without any. ``sentence`` says it to people.
+         */
+        SaturationVerdict: {
+            level: string;
+            reasons: components["schemas"]["VerdictReason"][];
+            sentence: string;
+        };
+        /**
+         * ServerShown
+         * @description One server. ``now``: its gauges as last read; ``totals``: of the range; ``series``: a value for each of
+         *         ``times``. What is not known is null, or is not there.
+         */
+        ServerShown: {
+            advice: string | null;
+            advice_text: string | null;
+            asked_at: string | null;
+            models: components["schemas"]["ModelShown"][];
+            models_in_range: string[];
+            name: string;
+            now: {
+                [key: string]: number;
+            };
+            program: string;
+            series: {
+                [key: string]: (number | null)[];
+            };
+            state: string;
+            told_at: string | null;
+            totals: {
+                [key: string]: number | null;
+            };
+            verdict: components["schemas"]["SaturationVerdict"];
+        };
+        /**
+         * Servers
+         * @description Every server of the settings, and those that told something in the range. Samples are of ``host`` alone.
+         */
+        Servers: {
+            app_version: string;
+            bucket: string;
+            end: string;
+            gpus: components["schemas"]["GpuShown"][];
+            history: components["schemas"]["History"] | null;
+            host: string;
+            servers: components["schemas"]["ServerShown"][];
+            start: string;
+            times: string[];
+            timezone: string;
+        };
+        /**
+         * SessionDetail
+         * @description One session. ``time``, ``agents``, ``models`` and ``misses`` are of its first ``counted_requests``.
+         */
+        SessionDetail: {
+            agents: components["schemas"]["AgentNode"][];
+            app_version: string;
+            children: components["schemas"]["SessionRow"][];
+            counted_requests: number;
+            /** @default null */
+            history: components["schemas"]["History"] | null;
+            misses: components["schemas"]["CacheMisses"][];
+            models: components["schemas"]["ModelUse"][];
+            next_offset: number | null;
+            parent_session_id: string | null;
+            requests: components["schemas"]["SessionRequest"][];
+            session: components["schemas"]["SessionRow"];
+            time: components["schemas"]["TimeShares"];
+        };
+        /**
+         * SessionPage
+         * @description Some sessions in order, and where the next page begins; ``None``: this is the last.
+         */
+        SessionPage: {
+            app_version: string;
+            /** @default null */
+            history: components["schemas"]["History"] | null;
+            items: components["schemas"]["SessionRow"][];
+            next_cursor: string | null;
+        };
+        /**
+         * SessionRequest
+         * @description One request of a session. ``cache``: ``hit``, ``miss`` or ``new``; ``None``: the server does not say.
+         */
+        SessionRequest: {
+            agent_id: string | null;
+            arrival: number;
+            backend_name: string | null;
+            cache: string | null;
+            cache_miss_reason: string | null;
+            cache_write_tokens: number | null;
+            cached_tokens: number | null;
+            completion_tokens: number | null;
+            cost_usd: number | null;
+            endpoint: string | null;
+            error_type: string | null;
+            finish_reason: string | null;
+            first_token_ms: number | null;
+            gap_ms: number;
+            generating_ms: number | null;
+            host: string | null;
+            model: string | null;
+            prompt_tokens: number | null;
+            request_id: string | null;
+            response_time_ms: number | null;
+            start_ms: number;
+            status_code: number | null;
+            success: boolean | null;
+            timestamp: string;
+            tool_call_count: number | null;
+            total_tokens: number | null;
+            waiting_ms: number | null;
+        };
+        /**
+         * SessionRow
+         * @description One session, whole.
+         */
+        SessionRow: {
+            agents: number;
+            app: string | null;
+            cache_hit_ratio: number | null;
+            cache_hit_requests: number;
+            cached_tokens: number | null;
+            completion_tokens: number | null;
+            cost_requests: number;
+            cost_usd: number | null;
+            duration_ms: number | null;
+            ended_at: string | null;
+            errors: number;
+            first_request: string | null;
+            is_live: boolean;
+            last_request: string | null;
+            models: string[];
+            prompt_tokens: number | null;
+            requests: number;
+            session_id: string;
+            total_tokens: number | null;
+            user: string | null;
+        };
+        /**
+         * SessionUse
+         * @description Sums; ``None``: no record has it. ``busy_ms``: the part of the session's time that these requests had.
+         */
+        SessionUse: {
+            /** @default 0 */
+            busy_ms: number;
+            /** @default null */
+            cached_tokens: number | null;
+            /** @default null */
+            completion_tokens: number | null;
+            /** @default 0 */
+            cost_requests: number;
+            /** @default null */
+            cost_usd: number | null;
+            /** @default 0 */
+            errors: number;
+            /** @default null */
+            prompt_tokens: number | null;
+            /** @default 0 */
+            requests: number;
+            /** @default null */
+            total_tokens: number | null;
         };
         /**
          * SettingShown
@@ -1587,6 +2237,16 @@ export interface components {
                 [key: string]: string;
             };
             settings: components["schemas"]["SettingShown"][];
+        };
+        /**
+         * ShiftedPart
+         * @description A segment whose share of the records moved, and what that adds to the number.
+         */
+        ShiftedPart: {
+            added: number;
+            share: number;
+            share_before: number;
+            value: string | number | boolean | null;
         };
         /**
          * ShippingHealth
@@ -1654,6 +2314,7 @@ export interface components {
             app_versions: {
                 [key: string]: number;
             };
+            cache: components["schemas"]["CacheSums"];
             cost_usd: components["schemas"]["CostSum"];
             distributions: {
                 [key: string]: components["schemas"]["Distribution"];
@@ -1693,12 +2354,37 @@ export interface components {
             units: string[];
         };
         /**
+         * TimeShares
+         * @description Milliseconds; all but the first add up to ``total_ms``. Of what several requests share, each has an equal
+         *         part.
+         */
+        TimeShares: {
+            between_ms: number;
+            first_token_ms: number;
+            generating_ms: number;
+            pauses_ms: number;
+            total_ms: number;
+            undivided_ms: number;
+            waiting_ms: number;
+        };
+        /**
          * TokenSum
          * @description Tokens added up over the ``n`` records whose server reported them; ``None`` if none did.
          */
         TokenSum: {
             n: number;
             sum: number | null;
+        };
+        /**
+         * Told
+         * @description A movement that is no noise. ``kind``: change, or shift where only the traffic is another one.
+         */
+        Told: {
+            good: boolean;
+            kind: string;
+            n: number;
+            n_before: number;
+            text: string;
         };
         /**
          * TypeCount
@@ -1712,6 +2398,17 @@ export interface components {
             newest: string | null;
             share: number | null;
             type: string | null;
+        };
+        /**
+         * VerdictReason
+         * @description One thing that speaks for or against. ``share``: of the time, or of the first token's wait; ``most``: the
+         *         greatest value seen.
+         */
+        VerdictReason: {
+            code: string;
+            level: string;
+            most: number | null;
+            share: number | null;
         };
         /**
          * VersionNote
@@ -1831,60 +2528,64 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
+                /** @description The day on which weeks begin, in buckets and wherever weekdays stand in order. */
+                week_start?: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
                 slo?: string[];
                 /** @description Dimensions, separated by commas, such as `model`, `origin`, `hour_of_day`, `tag:<key>` or `bin:<column>`. */
@@ -1975,7 +2676,8 @@ export interface operations {
                      *           "tag": null,
                      *           "trace_id": null,
                      *           "user": null,
-                     *           "user_agent": null
+                     *           "user_agent": null,
+                     *           "where": []
                      *         },
                      *         "group_by": [
                      *           "model"
@@ -1988,7 +2690,8 @@ export interface operations {
                      *         ],
                      *         "order": null,
                      *         "slos": [],
-                     *         "timezone": "UTC"
+                     *         "timezone": "UTC",
+                     *         "week_start": "monday"
                      *       },
                      *       "records": 50,
                      *       "relative_error": 0,
@@ -2077,6 +2780,285 @@ export interface operations {
             };
         };
     };
+    read_budgets_api_v1_budgets_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In the order of the file; as last measured. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Budgets"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_changes_api_v1_changes_get: {
+        parameters: {
+            query: {
+                /** @description Where the period begins. ISO 8601; a time without a zone is UTC. */
+                start: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                origin?: string;
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                backend?: string;
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                backend_name?: string;
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                tag?: string;
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                host?: string;
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                session_id?: string;
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
+                /** @description IANA time zone whose clocks and calendar divide time. */
+                timezone?: string;
+                /** @description Changes told, the weightiest first. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The few segments that moved most, beyond chance, and shifts of traffic between segments. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "app_version": "current",
+                     *       "block_s": 300,
+                     *       "changes": [
+                     *         {
+                     *           "after": 5700,
+                     *           "before": 4100,
+                     *           "by": null,
+                     *           "change": 0.39,
+                     *           "explains": 2,
+                     *           "good": false,
+                     *           "high": 0.51,
+                     *           "kind": "change",
+                     *           "low": 0.28,
+                     *           "metric": "response_time_ms.mean",
+                     *           "n": 305,
+                     *           "n_before": 310,
+                     *           "p": 2.1e-7,
+                     *           "parts": [],
+                     *           "same": [
+                     *             {
+                     *               "app": "review-bot"
+                     *             }
+                     *           ],
+                     *           "segment": {
+                     *             "model": "qwen3:32b"
+                     *           },
+                     *           "text": "Response time of model qwen3:32b: 4.1 s before, 5.7 s now (+39.0%; n = 310 and 305).",
+                     *           "unit": "ms"
+                     *         },
+                     *         {
+                     *           "after": 0.0025,
+                     *           "before": 0.002,
+                     *           "by": "model",
+                     *           "change": 0.25,
+                     *           "explains": 0,
+                     *           "good": false,
+                     *           "high": 0.33,
+                     *           "kind": "shift",
+                     *           "low": 0.17,
+                     *           "metric": "cost_per_request_usd",
+                     *           "n": 905,
+                     *           "n_before": 900,
+                     *           "p": 0.000004,
+                     *           "parts": [
+                     *             {
+                     *               "added": 0.0005,
+                     *               "share": 0.34,
+                     *               "share_before": 0.2,
+                     *               "value": "qwen3:32b"
+                     *             }
+                     *           ],
+                     *           "same": [],
+                     *           "segment": {},
+                     *           "text": "Cost per request of all requests: +25.0% by a shift of traffic alone, not because anything works otherwise than before (model qwen3:32b 20% of requests before, 34% now).",
+                     *           "unit": "USD"
+                     *         }
+                     *       ],
+                     *       "end": "2026-03-01T14:00:00Z",
+                     *       "false_alarm_rate": 0.05,
+                     *       "history": null,
+                     *       "not_looked_at": [],
+                     *       "overall": [
+                     *         {
+                     *           "after": 2400,
+                     *           "before": 1900,
+                     *           "by": "model",
+                     *           "change": 0.263,
+                     *           "metric": "response_time_ms.mean",
+                     *           "mix": 40,
+                     *           "n": 1001,
+                     *           "n_before": 990,
+                     *           "p": 0.0004,
+                     *           "significant": true,
+                     *           "unit": "ms",
+                     *           "within": 460
+                     *         }
+                     *       ],
+                     *       "previous_start": "2026-03-01T10:00:00Z",
+                     *       "query": {
+                     *         "filter": {
+                     *           "agent_id": null,
+                     *           "api_key_id": null,
+                     *           "app": null,
+                     *           "app_version": null,
+                     *           "backend": null,
+                     *           "backend_name": null,
+                     *           "cache_miss_reason": null,
+                     *           "end": "2026-03-01T14:00:00Z",
+                     *           "endpoint": null,
+                     *           "error_category": null,
+                     *           "error_phase": null,
+                     *           "error_type": null,
+                     *           "host": null,
+                     *           "model": null,
+                     *           "origin": null,
+                     *           "outcome": null,
+                     *           "parent_agent_id": null,
+                     *           "quota_status": null,
+                     *           "session_id": null,
+                     *           "session_source": null,
+                     *           "start": "2026-03-01T12:00:00Z",
+                     *           "status_code": null,
+                     *           "streaming": null,
+                     *           "success": null,
+                     *           "tag": null,
+                     *           "trace_id": null,
+                     *           "user": null,
+                     *           "user_agent": null,
+                     *           "where": []
+                     *         },
+                     *         "limit": 6,
+                     *         "timezone": "UTC"
+                     *       },
+                     *       "requests": 1010,
+                     *       "requests_before": 1000,
+                     *       "start": "2026-03-01T12:00:00Z",
+                     *       "tested": 184,
+                     *       "text": "2 things changed."
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Changes"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     read_comparison_api_v1_compare_get: {
         parameters: {
             query: {
@@ -2084,60 +3066,64 @@ export interface operations {
                 start: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
+                /** @description The day on which weeks begin, in buckets and wherever weekdays stand in order. */
+                week_start?: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
                 slo?: string[];
                 /** @description Dimensions, separated by commas, such as `model`, `origin`, `hour_of_day`, `tag:<key>` or `bin:<column>`. */
@@ -2220,7 +3206,8 @@ export interface operations {
                      *           "tag": null,
                      *           "trace_id": null,
                      *           "user": null,
-                     *           "user_agent": null
+                     *           "user_agent": null,
+                     *           "where": []
                      *         },
                      *         "group_by": [],
                      *         "limit": 100,
@@ -2231,7 +3218,8 @@ export interface operations {
                      *         ],
                      *         "order": null,
                      *         "slos": [],
-                     *         "timezone": "UTC"
+                     *         "timezone": "UTC",
+                     *         "week_start": "monday"
                      *       },
                      *       "records": 50,
                      *       "relative_error": 0,
@@ -2245,6 +3233,7 @@ export interface operations {
                      *               "coverage": 1,
                      *               "n": 50,
                      *               "previous": 40,
+                     *               "previous_n": 40,
                      *               "value": 50
                      *             },
                      *             "response_time_ms.p95": {
@@ -2252,6 +3241,7 @@ export interface operations {
                      *               "coverage": 1,
                      *               "n": 50,
                      *               "previous": 1800,
+                     *               "previous_n": 40,
                      *               "value": 2070
                      *             },
                      *             "success_rate": {
@@ -2259,6 +3249,7 @@ export interface operations {
                      *               "coverage": 1,
                      *               "n": 50,
                      *               "previous": 1,
+                     *               "previous_n": 40,
                      *               "value": 0.94
                      *             }
                      *           }
@@ -2301,6 +3292,118 @@ export interface operations {
             };
         };
     };
+    read_the_costs_api_v1_costs_get: {
+        parameters: {
+            query?: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                origin?: string;
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                backend?: string;
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                backend_name?: string;
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                tag?: string;
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                host?: string;
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                session_id?: string;
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
+                /** @description Dimensions of the rows, separated by commas, such as `model`, `origin`, `hour_of_day`, `tag:<key>` or `bin:<column>`. */
+                by?: string;
+                /** @description IANA time zone whose clocks and calendar divide time. */
+                timezone?: string;
+                /** @description Groups shown; all others are one row together. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Amounts in US dollars. Months are those of the time zone. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Costs"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     read_distribution_api_v1_distribution_get: {
         parameters: {
             query?: {
@@ -2308,58 +3411,60 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description A column with numbers, such as `response_time_ms`. */
                 metric?: string;
             };
@@ -2449,7 +3554,8 @@ export interface operations {
                      *           "tag": null,
                      *           "trace_id": null,
                      *           "user": null,
-                     *           "user_agent": null
+                     *           "user_agent": null,
+                     *           "where": []
                      *         },
                      *         "metric": "response_time_ms"
                      *       },
@@ -2499,58 +3605,60 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description The newest errors, so many. */
                 examples?: number;
             };
@@ -2646,7 +3754,8 @@ export interface operations {
                      *         "tag": null,
                      *         "trace_id": null,
                      *         "user": null,
-                     *         "user_agent": null
+                     *         "user_agent": null,
+                     *         "where": []
                      *       },
                      *       "first_timestamp": "2026-03-01T12:00:00.104220Z",
                      *       "further_errors": {},
@@ -2759,58 +3868,60 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description What to make of them. */
                 format: "jsonl" | "csv" | "parquet";
                 /** @description Names separated by commas, in the order they are to come in; all without it. */
@@ -2880,60 +3991,64 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
+                /** @description The day on which weeks begin, in buckets and wherever weekdays stand in order. */
+                week_start?: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
                 slo?: string[];
                 /** @description One metric, as in /api/v1/query. */
@@ -3039,12 +4154,14 @@ export interface operations {
                      *           "tag": null,
                      *           "trace_id": null,
                      *           "user": null,
-                     *           "user_agent": null
+                     *           "user_agent": null,
+                     *           "where": []
                      *         },
                      *         "limit": 20,
                      *         "metric": "requests",
                      *         "slos": [],
                      *         "timezone": "UTC",
+                     *         "week_start": "monday",
                      *         "x": "time",
                      *         "y": "model"
                      *       },
@@ -3101,58 +4218,60 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description Begin after the event with this id; for clients that cannot send Last-Event-ID. */
                 last_event_id?: string;
                 /** @description Else begin with the newest records, so many. */
@@ -3268,60 +4387,64 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
+                /** @description The day on which weeks begin, in buckets and wherever weekdays stand in order. */
+                week_start?: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
                 slo?: string[];
                 /** @description What to measure, separated by commas: such as `requests`, `total_tokens`, or a column with a statistic (`mean`, `min`, `max`, `sum`, `count`, `p0.1` to `p99.9`), as in `response_time_ms.p95`. */
@@ -3414,7 +4537,8 @@ export interface operations {
                      *           "tag": null,
                      *           "trace_id": null,
                      *           "user": null,
-                     *           "user_agent": null
+                     *           "user_agent": null,
+                     *           "where": []
                      *         },
                      *         "group_by": [
                      *           "time"
@@ -3427,7 +4551,8 @@ export interface operations {
                      *         ],
                      *         "order": null,
                      *         "slos": [],
-                     *         "timezone": "UTC"
+                     *         "timezone": "UTC",
+                     *         "week_start": "monday"
                      *       },
                      *       "records": 50,
                      *       "relative_error": 0,
@@ -3525,7 +4650,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description By server and key, as servers last said; nothing that is past its reset. */
+            /** @description By server and key, as servers last said, with the rate of late and the last windows. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3570,58 +4695,60 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description How to show it. */
                 format?: "html" | "md" | "json";
                 /** @description IANA zone whose clocks and calendar it follows. */
@@ -3680,62 +4807,66 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description Records on a page. */
                 limit?: number;
-                /** @description `next_cursor` of the page before; keep the filters the same. */
+                /** @description `next_cursor` of the page before; keep filters and order the same. */
                 cursor?: string;
+                /** @description A column to sort by; descending with `-` in front. Records without a value come last, and of one value the newest comes first. The newest first without it. */
+                order?: string;
             };
             header?: never;
             path?: never;
@@ -3803,6 +4934,476 @@ export interface operations {
                 };
             };
             /** @description There is no such record. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_servers_api_v1_servers_get: {
+        parameters: {
+            query?: {
+                /** @description From this moment on; without it, the 24 hours before the end. ISO 8601; a time without a zone is UTC. */
+                start?: string | unknown | unknown;
+                /** @description Before this moment; without it, up to now. ISO 8601; a time without a zone is UTC. */
+                end?: string | unknown | unknown;
+                /** @description IANA time zone whose clocks and calendar divide time. */
+                timezone?: string;
+                /** @description Length of the buckets of time; one that suits the range without it. */
+                bucket?: "minute" | "5m" | "15m" | "hour" | "day" | "week" | "month";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In the order of the settings; those that are in none any more come last. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Servers"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_sessions_api_v1_sessions_get: {
+        parameters: {
+            query?: {
+                /** @description Records from this moment on. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                start?: string | unknown | unknown;
+                /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
+                end?: string | unknown | unknown;
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                model?: string;
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                origin?: string;
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                backend?: string;
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                endpoint?: string;
+                /** @description Whether the request asked for a stream. */
+                streaming?: boolean;
+                /** @description Whether the outcome is `completed`. */
+                success?: boolean;
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                app_version?: string;
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                backend_name?: string;
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                user?: string;
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                user_agent?: string;
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                api_key_id?: string;
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                trace_id?: string;
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                tag?: string;
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                host?: string;
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                app?: string;
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                session_id?: string;
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                session_source?: string;
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                agent_id?: string;
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                parent_agent_id?: string;
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                cache_miss_reason?: string;
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
+                /** @description What to sort by, with `-` in front descending: first_request, last_request, duration_ms, requests, errors, prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_hit_ratio, cost_usd, agents, models, app, user. */
+                order?: string;
+                /** @description Sessions on a page. */
+                limit?: number;
+                /** @description `next_cursor` of the page before; keep filters and order the same. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page; ask for the next with `next_cursor`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "app_version": "current",
+                     *       "history": null,
+                     *       "items": [
+                     *         {
+                     *           "agents": 2,
+                     *           "app": "Claude Code",
+                     *           "cache_hit_ratio": 0.36061381074168797,
+                     *           "cache_hit_requests": 3,
+                     *           "cached_tokens": 14100,
+                     *           "completion_tokens": 1270,
+                     *           "cost_requests": 3,
+                     *           "cost_usd": 0.118,
+                     *           "duration_ms": 35200,
+                     *           "ended_at": "2026-03-01T12:00:35.304220Z",
+                     *           "errors": 0,
+                     *           "first_request": "2026-03-01T12:00:00.104220Z",
+                     *           "is_live": true,
+                     *           "last_request": "2026-03-01T12:00:31.104220Z",
+                     *           "models": [
+                     *             "claude-sonnet-4-5"
+                     *           ],
+                     *           "prompt_tokens": 39100,
+                     *           "requests": 3,
+                     *           "session_id": "b0f1c9de-4c1f-4a7e-9d43-1c2f7a5e8d10",
+                     *           "total_tokens": 40370,
+                     *           "user": "device-1"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionPage"];
+                };
+            };
+            /** @description The header Host names somebody else. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description A parameter is wrong; the message says which and why. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The database is busy, missing, or one of an older version that is being made ready (`migrating`); Retry-After says when to ask again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_one_session_api_v1_sessions__session_id__get: {
+        parameters: {
+            query?: {
+                /** @description Requests in the answer, in their order. */
+                limit?: number;
+                /** @description `next_offset` of the answer before. */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The `session_id`, percent-encoded. One slash at its end is no part of it. */
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "agents": [
+                     *         {
+                     *           "agent_id": null,
+                     *           "depth": 0,
+                     *           "own": {
+                     *             "busy_ms": 8400,
+                     *             "cached_tokens": 14100,
+                     *             "completion_tokens": 850,
+                     *             "cost_requests": 2,
+                     *             "cost_usd": 0.092,
+                     *             "errors": 0,
+                     *             "prompt_tokens": 34000,
+                     *             "requests": 2,
+                     *             "total_tokens": 34850
+                     *           },
+                     *           "parent_agent_id": null,
+                     *           "whole": {
+                     *             "busy_ms": 12600,
+                     *             "cached_tokens": 14100,
+                     *             "completion_tokens": 1270,
+                     *             "cost_requests": 3,
+                     *             "cost_usd": 0.118,
+                     *             "errors": 0,
+                     *             "prompt_tokens": 39100,
+                     *             "requests": 3,
+                     *             "total_tokens": 40370
+                     *           }
+                     *         },
+                     *         {
+                     *           "agent_id": "a1",
+                     *           "depth": 1,
+                     *           "own": {
+                     *             "busy_ms": 4200,
+                     *             "cached_tokens": 0,
+                     *             "completion_tokens": 420,
+                     *             "cost_requests": 1,
+                     *             "cost_usd": 0.026,
+                     *             "errors": 0,
+                     *             "prompt_tokens": 5100,
+                     *             "requests": 1,
+                     *             "total_tokens": 5520
+                     *           },
+                     *           "parent_agent_id": null,
+                     *           "whole": {
+                     *             "busy_ms": 4200,
+                     *             "cached_tokens": 0,
+                     *             "completion_tokens": 420,
+                     *             "cost_requests": 1,
+                     *             "cost_usd": 0.026,
+                     *             "errors": 0,
+                     *             "prompt_tokens": 5100,
+                     *             "requests": 1,
+                     *             "total_tokens": 5520
+                     *           }
+                     *         }
+                     *       ],
+                     *       "app_version": "current",
+                     *       "children": [],
+                     *       "counted_requests": 3,
+                     *       "history": null,
+                     *       "misses": [],
+                     *       "models": [
+                     *         {
+                     *           "model": "claude-sonnet-4-5",
+                     *           "own": {
+                     *             "busy_ms": 12600,
+                     *             "cached_tokens": 14100,
+                     *             "completion_tokens": 1270,
+                     *             "cost_requests": 3,
+                     *             "cost_usd": 0.11800000000000001,
+                     *             "errors": 0,
+                     *             "prompt_tokens": 39100,
+                     *             "requests": 3,
+                     *             "total_tokens": 40370
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next_offset": null,
+                     *       "parent_session_id": null,
+                     *       "requests": [
+                     *         {
+                     *           "agent_id": null,
+                     *           "arrival": 40,
+                     *           "backend_name": "anthropic",
+                     *           "cache": "new",
+                     *           "cache_miss_reason": null,
+                     *           "cache_write_tokens": null,
+                     *           "cached_tokens": 0,
+                     *           "completion_tokens": 310,
+                     *           "cost_usd": 0.058,
+                     *           "endpoint": "/v1/messages",
+                     *           "error_type": null,
+                     *           "finish_reason": "tool_use",
+                     *           "first_token_ms": 846.5,
+                     *           "gap_ms": 0,
+                     *           "generating_ms": 3350,
+                     *           "host": "gpu-1",
+                     *           "model": "claude-sonnet-4-5",
+                     *           "prompt_tokens": 14200,
+                     *           "request_id": "00000000000000000000000000000028",
+                     *           "response_time_ms": 4200,
+                     *           "start_ms": 0,
+                     *           "status_code": 200,
+                     *           "success": true,
+                     *           "timestamp": "2026-03-01T12:00:00.104220Z",
+                     *           "tool_call_count": null,
+                     *           "total_tokens": 14510,
+                     *           "waiting_ms": 3.5
+                     *         },
+                     *         {
+                     *           "agent_id": "a1",
+                     *           "arrival": 41,
+                     *           "backend_name": "anthropic",
+                     *           "cache": "new",
+                     *           "cache_miss_reason": null,
+                     *           "cache_write_tokens": null,
+                     *           "cached_tokens": 0,
+                     *           "completion_tokens": 420,
+                     *           "cost_usd": 0.026,
+                     *           "endpoint": "/v1/messages",
+                     *           "error_type": null,
+                     *           "finish_reason": "tool_use",
+                     *           "first_token_ms": 846.5,
+                     *           "gap_ms": 4800,
+                     *           "generating_ms": 3350,
+                     *           "host": "gpu-1",
+                     *           "model": "claude-sonnet-4-5",
+                     *           "prompt_tokens": 5100,
+                     *           "request_id": "00000000000000000000000000000029",
+                     *           "response_time_ms": 4200,
+                     *           "start_ms": 9000,
+                     *           "status_code": 200,
+                     *           "success": true,
+                     *           "timestamp": "2026-03-01T12:00:09.104220Z",
+                     *           "tool_call_count": null,
+                     *           "total_tokens": 5520,
+                     *           "waiting_ms": 3.5
+                     *         },
+                     *         {
+                     *           "agent_id": null,
+                     *           "arrival": 42,
+                     *           "backend_name": "anthropic",
+                     *           "cache": "hit",
+                     *           "cache_miss_reason": null,
+                     *           "cache_write_tokens": null,
+                     *           "cached_tokens": 14100,
+                     *           "completion_tokens": 540,
+                     *           "cost_usd": 0.034,
+                     *           "endpoint": "/v1/messages",
+                     *           "error_type": null,
+                     *           "finish_reason": "tool_use",
+                     *           "first_token_ms": 846.5,
+                     *           "gap_ms": 17800,
+                     *           "generating_ms": 3350,
+                     *           "host": "gpu-1",
+                     *           "model": "claude-sonnet-4-5",
+                     *           "prompt_tokens": 19800,
+                     *           "request_id": "0000000000000000000000000000002a",
+                     *           "response_time_ms": 4200,
+                     *           "start_ms": 31000,
+                     *           "status_code": 200,
+                     *           "success": true,
+                     *           "timestamp": "2026-03-01T12:00:31.104220Z",
+                     *           "tool_call_count": null,
+                     *           "total_tokens": 20340,
+                     *           "waiting_ms": 3.5
+                     *         }
+                     *       ],
+                     *       "session": {
+                     *         "agents": 2,
+                     *         "app": "Claude Code",
+                     *         "cache_hit_ratio": 0.36061381074168797,
+                     *         "cache_hit_requests": 3,
+                     *         "cached_tokens": 14100,
+                     *         "completion_tokens": 1270,
+                     *         "cost_requests": 3,
+                     *         "cost_usd": 0.118,
+                     *         "duration_ms": 35200,
+                     *         "ended_at": "2026-03-01T12:00:35.304220Z",
+                     *         "errors": 0,
+                     *         "first_request": "2026-03-01T12:00:00.104220Z",
+                     *         "is_live": true,
+                     *         "last_request": "2026-03-01T12:00:31.104220Z",
+                     *         "models": [
+                     *           "claude-sonnet-4-5"
+                     *         ],
+                     *         "prompt_tokens": 39100,
+                     *         "requests": 3,
+                     *         "session_id": "b0f1c9de-4c1f-4a7e-9d43-1c2f7a5e8d10",
+                     *         "total_tokens": 40370,
+                     *         "user": "device-1"
+                     *       },
+                     *       "time": {
+                     *         "between_ms": 22600,
+                     *         "first_token_ms": 2539.5,
+                     *         "generating_ms": 10050,
+                     *         "pauses_ms": 0,
+                     *         "total_ms": 35200,
+                     *         "undivided_ms": 0,
+                     *         "waiting_ms": 10.5
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionDetail"];
+                };
+            };
+            /** @description There is no such session. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3932,58 +5533,60 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
             };
             header?: never;
             path?: never;
@@ -4036,60 +5639,64 @@ export interface operations {
                 start?: string | unknown | unknown;
                 /** @description Records before this moment. ISO 8601. A time without a zone is UTC, and a date alone is the start of that day. */
                 end?: string | unknown | unknown;
-                /** @description The model that the request asked for, exactly. */
+                /** @description The model that the request asked for, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 model?: string;
-                /** @description Who asked, exactly as recorded. */
+                /** @description Who asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 origin?: string;
-                /** @description host:port of the LLM server. */
+                /** @description host:port of the LLM server. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend?: string;
-                /** @description The path without its query, exactly. */
+                /** @description The path without its query, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 endpoint?: string;
                 /** @description Whether the request asked for a stream. */
                 streaming?: boolean;
                 /** @description Whether the outcome is `completed`. */
                 success?: boolean;
-                /** @description The status that the client got. */
-                status_code?: number;
-                /** @description How the request ended. */
+                /** @description The status that the client got. Several, separated by commas: any of them; a comma in a value is `\,`. */
+                status_code?: string | number;
+                /** @description How the request ended. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 outcome?: "completed" | "client_disconnected" | "upstream_error" | "upstream_truncated" | "timeout" | "network_error" | "proxy_refused" | "proxy_crashed";
-                /** @description Where the fault lies. */
+                /** @description Where the fault lies. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_category?: "request" | "auth" | "limit" | "policy" | "upstream" | "network" | "stream" | "client" | "proxy" | "unknown";
-                /** @description What went wrong; /api/v1/errors explains each. */
+                /** @description What went wrong; /api/v1/errors explains each. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_type?: "context_length" | "too_large" | "model_not_found" | "endpoint_not_found" | "unsupported" | "conflict" | "invalid" | "unauthenticated" | "forbidden" | "quota" | "rate_limit" | "content_filter" | "refusal" | "guardrail" | "overloaded" | "timeout" | "bad_gateway" | "internal" | "not_an_answer" | "dns" | "connect_refused" | "connect_failed" | "connect_timeout" | "tls" | "reset" | "first_byte_timeout" | "idle_timeout" | "protocol" | "error_event" | "truncated" | "malformed" | "empty" | "disconnect_before_first_token" | "disconnect_mid_stream" | "slow_request" | "bad_http" | "saturated" | "config" | "shutdown" | "crashed" | "record_lost" | "unknown";
-                /** @description How far the request had come. */
+                /** @description How far the request had come. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 error_phase?: "request" | "connect" | "before_first_token" | "mid_stream";
-                /** @description The version whose formulas calculated the record. */
+                /** @description The version whose formulas calculated the record. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app_version?: string;
-                /** @description Name of the LLM server in the settings, exactly. */
+                /** @description Name of the LLM server in the settings, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 backend_name?: string;
-                /** @description The user that the request names, exactly as recorded. */
+                /** @description The user that the request names, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user?: string;
-                /** @description The first product of User-Agent, exactly as recorded. */
+                /** @description The first product of User-Agent, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 user_agent?: string;
-                /** @description Which key asked: the id that records show, not the key. */
+                /** @description Which key asked: the id that records show, not the key. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 api_key_id?: string;
-                /** @description The W3C trace that the request belongs to: 32 hex digits. */
+                /** @description The W3C trace that the request belongs to: 32 hex digits. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 trace_id?: string;
-                /** @description A tag `k=v`; several, separated by commas, must all be there. */
+                /** @description A tag `k=v`; several, separated by commas, must all be there. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 tag?: string;
-                /** @description The host whose proxy recorded it, exactly. */
+                /** @description The host whose proxy recorded it, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 host?: string;
-                /** @description The application that asked, exactly as recorded. */
+                /** @description The application that asked, exactly as recorded. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 app?: string;
-                /** @description The session that the request belongs to, exactly. */
+                /** @description The session that the request belongs to, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_id?: string;
-                /** @description The field that named the session. */
+                /** @description The field that named the session. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 session_source?: string;
-                /** @description The agent within a session, exactly. */
+                /** @description The agent within a session, exactly. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 agent_id?: string;
-                /** @description The agent, or session, that started this one. */
+                /** @description The agent, or session, that started this one. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 parent_agent_id?: string;
-                /** @description Why the server's prompt cache was not used, in its words. */
+                /** @description Why the server's prompt cache was not used, in its words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 cache_miss_reason?: string;
-                /** @description Whether the subscription's limits let it pass, in the server's words. */
+                /** @description Whether the subscription's limits let it pass, in the server's words. Several, separated by commas: any of them; a comma in a value is `\,`. */
                 quota_status?: string;
+                /** @description Conditions that must all be met; repeatable. On any column: `model=a,b` (one of these), `model!=a,b` (a value, and none of these), `response_time_ms>5000`, also `>=`, `<`, `<=`; `(none)` is no value: `cost_usd!=(none)`. Each may also stand in the query string as it is: `?model!=a,b&response_time_ms>5000`. */
+                where?: string[];
                 /** @description IANA time zone whose clocks and calendar divide time. */
                 timezone?: string;
+                /** @description The day on which weeks begin, in buckets and wherever weekdays stand in order. */
+                week_start?: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
                 /** @description What a good request keeps to, for `goodput`; several must all be met. */
                 slo?: string[];
                 /** @description What to measure, separated by commas: such as `requests`, `total_tokens`, or a column with a statistic (`mean`, `min`, `max`, `sum`, `count`, `p0.1` to `p99.9`), as in `response_time_ms.p95`. */
@@ -4182,7 +5789,8 @@ export interface operations {
                      *           "tag": null,
                      *           "trace_id": null,
                      *           "user": null,
-                     *           "user_agent": null
+                     *           "user_agent": null,
+                     *           "where": []
                      *         },
                      *         "group_by": [
                      *           "time"
@@ -4195,7 +5803,8 @@ export interface operations {
                      *         ],
                      *         "order": null,
                      *         "slos": [],
-                     *         "timezone": "UTC"
+                     *         "timezone": "UTC",
+                     *         "week_start": "monday"
                      *       },
                      *       "records": 50,
                      *       "relative_error": 0,

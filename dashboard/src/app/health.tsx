@@ -10,6 +10,7 @@ import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/words";
 import { attention } from "../state/watched";
 import { Reload } from "./fault";
+import { useScope } from "./session";
 import { useView } from "./view";
 
 interface HealthAnswer {
@@ -42,7 +43,7 @@ function useStanding() {
   const found = attention(slos.data?.slos ?? [], alerts.data?.alerts ?? []);
   const bad = found.missed.length + found.firing.length > 0;
   const unwell = bad || found.unmeasured.length > 0 || health.data?.status !== "ok" || slos.error !== null || alerts.error !== null;
-  const known = slos.data !== undefined && alerts.data !== undefined && !found.waiting;
+  const known = useScope() !== null || (slos.data !== undefined && alerts.data !== undefined && !found.waiting);
   const [text, tone]: readonly [Key, string] =
     health.error !== null ? ["health.down", "bad"] : unwell ? ["health.degraded", bad ? "bad" : "warn"] : known ? ["health.ok", "good"] : ["state.loading", ""];
   const reasons = [...(health.data?.reasons ?? []), ...[slos.error, alerts.error].flatMap((error) => (error === null || health.error !== null || health.data?.migration?.blocks_data === true ? [] : [error.message]))];
@@ -67,6 +68,18 @@ export function HealthLine() {
           ),
       )}
     </div>
+  );
+}
+
+/** In every view: whose numbers these are, where they are not everybody's. */
+export function ScopeNote() {
+  const { t } = useSpeech();
+  const scope = useScope();
+  if (scope === null) return null;
+  return (
+    <p className="scope-note">
+      {t("scope.note", { scope: scope.conditions.join(", ") })}
+    </p>
   );
 }
 

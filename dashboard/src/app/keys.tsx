@@ -5,8 +5,8 @@ import { useEffect, useRef, useState } from "react";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/words";
 import { pressed } from "../state/keys";
+import { IN_ORDER } from "./navigation";
 import { useView } from "./view";
-import { VIEWS } from "./views";
 
 const KEPT = "single-keys";
 const WAITS_MS = 1500;
@@ -40,7 +40,7 @@ export function useKeys(open: (dialog: "palette" | "help") => void): void {
       else if (act.kind === "live") setLive(!live);
       else if (act.kind === "filter") document.getElementById("add-filter")?.click();
       else if (act.kind === "go") {
-        const view = VIEWS.find(({ shortcut }) => shortcut === act.letter);
+        const view = IN_ORDER.find(({ shortcut }) => shortcut === act.letter);
         if (view !== undefined) void navigate({ to: view.path, search: (words: Record<string, unknown>) => words as never });
       }
     };
@@ -61,7 +61,7 @@ export function KeysHelp({ close }: { close: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [single, setSingle] = useState(singleKeys);
   useEffect(() => dialog.current?.showModal(), []);
-  const rows = [...VIEWS.map(({ shortcut, label }) => [["g", shortcut], label] as const), ...OTHERS];
+  const rows = [...IN_ORDER.map(({ shortcut, label }) => [["g", shortcut], label] as const), ...OTHERS];
   return (
     <dialog ref={dialog} aria-label={t("keys.title")} onClose={close}>
       <h2>{t("keys.title")}</h2>

@@ -6,14 +6,16 @@ import { useEffect, useRef } from "react";
 import { type Language, LANGUAGES, useSpeech } from "../i18n";
 import { RELATIVE } from "../state/range";
 import { THEMES } from "../state/search";
+import { IN_ORDER } from "./navigation";
+import { useSeen } from "./session";
 import { useTheme } from "./theme";
 import { useView } from "./view";
-import { VIEWS } from "./views";
 
-export default function Palette({ close }: { close: () => void }) {
+export default function Palette({ close, connect }: { close: () => void; connect: () => void }) {
   const { t, choose } = useSpeech();
   const dialog = useRef<HTMLDialogElement>(null);
   const theme = useTheme();
+  const seen = useSeen();
   const navigate = useNavigate();
   const { change, live, setLive } = useView();
   const run = (act: () => void) => () => {
@@ -31,11 +33,12 @@ export default function Palette({ close }: { close: () => void }) {
         <Command.Input placeholder={t("palette.search")} />
         <Command.List>
           <Command.Empty>{t("palette.none")}</Command.Empty>
-          {VIEWS.map((view) => (
+          {IN_ORDER.filter(seen).map((view) => (
             <Command.Item key={view.path} onSelect={run(() => void navigate({ to: view.path, search: (before: Record<string, unknown>) => before as never }))}>
               {t(view.label)}
             </Command.Item>
           ))}
+          <Command.Item onSelect={run(connect)}>{t("connect.title")}</Command.Item>
           <Command.Item onSelect={run(() => setLive(!live))}>{t(live ? "live.pause" : "live.resume")}</Command.Item>
           {RELATIVE.map((span) => (
             <Command.Item key={span} onSelect={run(() => change({ range: span }))}>

@@ -1,12 +1,23 @@
-/** A part of the page that selects more narrowly than the link says, such as streamed answers only. */
+/** A part of the page that selects other records than the link says: fewer, such as streamed answers only, or those that a filter leaves out. */
 import { type ReactNode, useMemo } from "react";
 
-import type { Filters } from "../state/search";
+import type { FilterName, Filters } from "../state/search";
 import { useView, ViewContext } from "./view";
 
-export function Selected({ filters, children }: { filters: Filters; children: ReactNode }) {
+interface Props {
+  readonly filters?: Filters;
+  /** Filters of the link that do not count here. */
+  readonly without?: readonly FilterName[];
+  readonly children: ReactNode;
+}
+
+export function Selected({ filters = {}, without = [], children }: Props) {
   const view = useView();
-  const key = JSON.stringify(filters);
-  const narrowed = useMemo(() => ({ ...view, search: { ...view.search, ...(JSON.parse(key) as Filters) } }), [view, key]);
+  const key = JSON.stringify([filters, without]);
+  const narrowed = useMemo(() => {
+    const [more, less] = JSON.parse(key) as [Filters, FilterName[]];
+    const rest = Object.fromEntries(Object.entries(view.search).filter(([name]) => !less.includes(name as FilterName)));
+    return { ...view, search: { ...rest, ...more } };
+  }, [view, key]);
   return <ViewContext.Provider value={narrowed}>{children}</ViewContext.Provider>;
 }

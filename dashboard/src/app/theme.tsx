@@ -1,5 +1,5 @@
 /** Light, dark or terminal; `system` follows the system. Charts read the tokens, so they hear of a change here. */
-import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
 
 import { type Theme, THEMES } from "../state/search";
 
@@ -8,6 +8,8 @@ interface Themed {
   readonly chosen: Theme;
   readonly drawn: Drawn;
   readonly choose: (theme: Theme) => void;
+  /** For a part of the page that looks best in one, unless the reader has chosen another; what comes back ends it. */
+  readonly lend: (theme: Drawn) => () => void;
 }
 
 const KEPT = "theme";
@@ -23,7 +25,12 @@ export function ThemeOf({ children }: { children: ReactNode }) {
     list.addEventListener("change", follow);
     return () => list.removeEventListener("change", follow);
   }, []);
-  const drawn: Drawn = chosen === "system" ? (dark ? "dark" : "light") : chosen;
+  const [lent, setLent] = useState<Drawn | null>(null);
+  const lend = useCallback((theme: Drawn) => {
+    if (localStorage.getItem(KEPT) === null) setLent(theme);
+    return () => setLent(null);
+  }, []);
+  const drawn: Drawn = lent !== null && chosen === "system" ? lent : chosen === "system" ? (dark ? "dark" : "light") : chosen;
   document.documentElement.dataset["theme"] = drawn; // before anything is painted, not in an effect
   const value = useMemo<Themed>(
     () => ({
@@ -33,8 +40,9 @@ export function ThemeOf({ children }: { children: ReactNode }) {
         localStorage.setItem(KEPT, theme);
         setChosen(theme);
       },
+      lend,
     }),
-    [chosen, drawn],
+    [chosen, drawn, lend],
   );
   return <Context.Provider value={value}>{children}</Context.Provider>;
 }

@@ -48,17 +48,30 @@ export function paint(): Paint {
   };
 }
 
+/** As the address of a PNG, on the ground that cards have. */
+export function pictureOf(chart: echarts.ECharts | null): string | undefined {
+  return chart?.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: getComputedStyle(document.documentElement).getPropertyValue("--surface") });
+}
+
+/** Of what is not drawn on the page, in CSS pixels. */
+export function drawnPicture(option: (paint: Paint) => EChartsCoreOption, width: number, height: number): string {
+  const chart = echarts.init(document.createElement("div"), null, { renderer: "canvas", width, height });
+  chart.setOption({ animation: false, ...option(paint()) });
+  const url = pictureOf(chart) ?? "";
+  chart.dispose();
+  return url;
+}
+
 export interface ChartProps {
   readonly option: (paint: Paint) => EChartsCoreOption;
   /** For people who do not see it; the table beside it has the numbers. */
   readonly label: string;
   /** A range was dragged over the horizontal axis, in Unix milliseconds. */
   readonly onZoom?: (startMs: number, endMs: number) => void;
-  readonly onPick?: (name: string) => void;
   readonly handle?: RefObject<echarts.ECharts | null>;
 }
 
-export function Chart({ option, label, onZoom, onPick, handle }: ChartProps) {
+export function Chart({ option, label, onZoom, handle }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const chart = useRef<echarts.ECharts | null>(null);
   const { drawn } = useTheme();
@@ -94,17 +107,11 @@ export function Chart({ option, label, onZoom, onPick, handle }: ChartProps) {
       made.dispatchAction({ type: "brush", areas: [] });
       if (area[1] - area[0] >= 1000) onZoom(area[0], area[1]);
     };
-    const picked = (event: unknown) => {
-      const name = (event as { name?: unknown }).name;
-      if (typeof name === "string") onPick?.(name);
-    };
     made.on("brushEnd", zoomed);
-    made.on("click", picked);
     return () => {
       made.off("brushEnd", zoomed);
-      made.off("click", picked);
     };
-  }, [onZoom, onPick]);
+  }, [onZoom]);
 
   return <div className="chart" ref={box} role="img" aria-label={label} title={onZoom === undefined ? undefined : t("chart.zoomHint")} />;
 }

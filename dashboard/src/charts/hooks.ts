@@ -8,11 +8,11 @@ import type { Axes } from "./options";
 
 /** `unit`: what `value` depends on besides the language. */
 export function useAxes(value: (value: number) => string, unit = ""): Axes {
-  const { locale } = useSpeech();
+  const { t, locale } = useSpeech();
   const { zone } = useView();
   // `value` is made anew on every drawing; what it says depends on the language and the unit alone
   // eslint-disable-next-line react-hooks/exhaustive-deps
-  return useMemo(() => ({ value, time: (ms) => tick(ms, locale, zone), moment: (ms) => moment(ms, locale, zone) }), [locale, zone, unit]);
+  return useMemo(() => ({ value, time: (ms) => tick(ms, locale, zone), moment: (ms) => moment(ms, locale, zone), partial: t("changes.partial") }), [t, locale, zone, unit]);
 }
 
 /** Dragging chooses the range, for the whole page and its link. */

@@ -10,6 +10,12 @@ export interface Series {
   readonly points: readonly (readonly [number, number | null])[];
   /** Which of the eight colours of series, from 0. */
   readonly colour: number;
+  /** When buckets begin that are not whole, in Unix milliseconds. */
+  readonly partial?: ReadonlySet<number>;
+  /** Of the period before: drawn with a broken line, or faint. */
+  readonly dashed?: boolean;
+  /** Entries of the legend that hide it; else its name. */
+  readonly hidesWith?: readonly string[];
 }
 
 type Name = (row: Row) => string;
@@ -35,18 +41,26 @@ export function seriesOf(answer: Answer, metrics: readonly { metric: string; nam
       points.push([at, row.values[each.metric]?.value ?? null]);
     }
   }
-  return [...found].map(([key, points], colour) => ({ name: key, points, colour }));
+  const partial = partialOf(answer);
+  return [...found].map(([key, points], colour) => ({ name: key, points, colour, partial }));
+}
+
+/** Buckets of which a part lies outside the range, or has not come yet: they are drawn as what they are. */
+export function partialOf(answer: Answer): ReadonlySet<number> {
+  return new Set(answer.rows.flatMap((row) => (row.partial === true ? [Date.parse(String(row.key["time"]))] : [])));
 }
 
 export interface Axes {
   readonly value: (value: number) => string;
   readonly time: (ms: number) => string;
   readonly moment: (ms: number) => string;
+  /** What is said of a bucket that is not whole. */
+  readonly partial: string;
 }
 
-const AXIS_LABEL = 11;
+export const AXIS_LABEL = 11;
 
-function frame(paint: Paint): EChartsCoreOption {
+export function frame(paint: Paint): EChartsCoreOption {
   return {
     textStyle: { fontFamily: paint.font, color: paint.muted },
     color: [...paint.series],
@@ -54,7 +68,7 @@ function frame(paint: Paint): EChartsCoreOption {
   };
 }
 
-function tooltip(paint: Paint): Record<string, unknown> {
+export function tooltip(paint: Paint): Record<string, unknown> {
   return {
     trigger: "axis",
     renderMode: "richText",
@@ -67,8 +81,12 @@ function tooltip(paint: Paint): Record<string, unknown> {
   };
 }
 
-function timeAxes(paint: Paint, axes: Axes, series: readonly Series[]): EChartsCoreOption {
+/** A log scale has no zero: what is not above it is left out. */
+const above = (points: Series["points"]): Series["points"] => points.map(([at, value]) => [at, value !== null && value > 0 ? value : null] as const);
+
+function timeAxes(paint: Paint, axes: Axes, series: readonly Series[], log = false): EChartsCoreOption {
   const label = { color: paint.muted, fontSize: AXIS_LABEL };
+  const values = series.flatMap(({ points }) => points.flatMap(([, value]) => (value === null ? [] : [value])));
   return {
     xAxis: {
       type: "time",
@@ -78,10 +96,7 @@ function timeAxes(paint: Paint, axes: Axes, series: readonly Series[]): EChartsC
       axisLabel: { ...label, hideOverlap: true, formatter: axes.time },
     },
     yAxis: {
-      type: "value",
-      min: 0,
-      splitNumber: 4,
-      ...steps(series.flatMap(({ points }) => points.map(([, value]) => value))),
+      ...(log ? { type: "log" } : { type: "value", min: Math.min(0, ...values), splitNumber: 4, ...steps(values) }),
       splitLine: { lineStyle: { color: paint.line } },
       axisLabel: { ...label, formatter: axes.value },
     },
@@ -93,125 +108,87 @@ interface Hovered {
   readonly value: readonly [number, number | null];
 }
 
-function spoken(axes: Axes) {
+const FAINT = 0.4; // a bar of a part of a bucket is no fall
+const RING = 6;
+const BEFORE = 0.4; // as bars of the period before; a line of it is broken, and thinner
+
+function spoken(axes: Axes, partial: ReadonlySet<number> | undefined) {
   return (hovered: readonly Hovered[]) => {
     const first = hovered[0];
     if (first === undefined) return "";
     const lines = hovered
       .filter(({ value }) => value[1] !== null && value[1] !== 0)
       .map(({ seriesName, value }) => `${plain(seriesName).slice(0, 48)}   ${axes.value(value[1] ?? 0)}`);
-    return [axes.moment(first.value[0]), ...lines].join("\n");
+    const at = axes.moment(first.value[0]);
+    return [partial?.has(first.value[0]) === true ? `${at} (${axes.partial})` : at, ...lines].join("\n");
   };
 }
 
 const BRUSH = { brushType: "lineX", xAxisIndex: 0, toolbox: [], throttleType: "debounce", throttleDelay: 0 };
 
-/** Values that add up: bars stacked on each other. */
-export function stacked(series: readonly Series[], paint: Paint, axes: Axes): EChartsCoreOption {
+/** Bars: of values that add up, on each other; else beside each other. */
+export function stacked(series: readonly Series[], paint: Paint, axes: Axes, adds = true): EChartsCoreOption {
   return {
     ...frame(paint),
     ...timeAxes(paint, axes, series),
     brush: BRUSH,
-    tooltip: { ...tooltip(paint), formatter: spoken(axes) },
-    series: series.map(({ name, points, colour }) => ({
+    tooltip: { ...tooltip(paint), formatter: spoken(axes, series[0]?.partial) },
+    series: series.map(({ name, points, colour, partial, dashed = false, hidesWith = [name] }) => ({
       name,
+      hidesWith,
       type: "bar",
-      stack: "all",
+      ...(adds ? { stack: dashed ? "before" : "all" } : {}),
       barCategoryGap: "12%",
       large: points.length > 2000,
-      data: points,
-      itemStyle: { color: paint.series[colour % paint.series.length] },
+      data: points.map((point) => (partial?.has(point[0]) === true ? { value: point, itemStyle: { opacity: FAINT } } : point)),
+      itemStyle: { color: paint.series[colour % paint.series.length], opacity: dashed ? BEFORE : 1 },
     })),
   };
 }
 
+/** Lines show no points, unless they have hardly any; a bucket that is not whole is an open ring. */
+function dots(points: Series["points"], partial: ReadonlySet<number> | undefined): Record<string, unknown> {
+  const few = points.filter(([, value]) => value !== null).length < 3;
+  const rings = points.some(([at]) => partial?.has(at));
+  if (!rings) return { showSymbol: few, symbolSize: 5 };
+  return {
+    showSymbol: true,
+    showAllSymbol: true,
+    symbol: ([at]: readonly [number, number | null]) => (partial?.has(at) === true ? "emptyCircle" : few ? "circle" : "none"),
+    symbolSize: RING,
+  };
+}
+
 /** Values that do not: lines, with gaps where nothing is known. */
-export function lines(series: readonly Series[], paint: Paint, axes: Axes): EChartsCoreOption {
+export function lines(series: readonly Series[], paint: Paint, axes: Axes, log = false): EChartsCoreOption {
   return {
     ...frame(paint),
-    ...timeAxes(paint, axes, series),
+    ...timeAxes(paint, axes, series, log),
     brush: BRUSH,
-    tooltip: { ...tooltip(paint), formatter: spoken(axes) },
-    series: series.map(({ name, points, colour }, index) => ({
+    tooltip: { ...tooltip(paint), formatter: spoken(axes, series[0]?.partial) },
+    series: series.map(({ name, points, colour, partial, dashed = false, hidesWith = [name] }, index) => ({
       name,
+      hidesWith,
       type: "line",
       itemStyle: { color: paint.series[colour % paint.series.length] },
-      data: points,
-      showSymbol: points.filter(([, value]) => value !== null).length < 3,
-      symbolSize: 5,
+      data: log ? above(points) : points,
+      ...dots(points, partial),
       connectNulls: false,
-      lineStyle: { width: 1.8, type: index < 4 ? "solid" : "dashed" },
+      lineStyle: dashed ? { width: 1.2, type: [2, 3], opacity: 0.85 } : { width: 1.8, type: index < 4 ? "solid" : "dashed" },
       emphasis: { disabled: true },
     })),
   };
 }
 
-export interface Band {
-  readonly name: string;
-  readonly value: number | null;
-}
-
 /** Of what is counted there are no halves: an axis would say 0, 1, 1. */
-function steps(values: readonly (number | null)[]): { minInterval?: number } {
+export function steps(values: readonly (number | null)[]): { minInterval?: number } {
   return values.every((value) => value === null || Number.isInteger(value)) ? { minInterval: 1 } : {};
 }
 
-/** The few largest of something. */
-export function ranking(bands: readonly Band[], paint: Paint, value: (value: number) => string): EChartsCoreOption {
-  const shown = bands.filter((band) => band.value !== null).toReversed();
-  return {
-    ...frame(paint),
-    tooltip: { ...tooltip(paint), trigger: "item", formatter: ({ name, value: at }: { name: string; value: number }) => `${plain(name).slice(0, 80)}\n${value(at)}` },
-    xAxis: { type: "value", splitNumber: 3, ...steps(shown.map(({ value: each }) => each)), splitLine: { lineStyle: { color: paint.line } }, axisLabel: { color: paint.muted, fontSize: AXIS_LABEL, formatter: value, hideOverlap: true } },
-    yAxis: {
-      type: "category",
-      data: shown.map(({ name }) => name),
-      axisLine: { show: false },
-      axisTick: { show: false },
-      axisLabel: { color: paint.text, fontSize: 12, width: 150, overflow: "truncate", formatter: (name: string) => plain(name).slice(0, 60) },
-    },
-    series: [{ type: "bar", barMaxWidth: 18, data: shown.map((band) => band.value), itemStyle: { color: paint.accent, borderRadius: [0, 3, 3, 0] } }],
-  };
-}
-
-/** Hour of the day by weekday, or any two dimensions. */
-export function heatmap(cells: readonly (readonly [number, number, number | null])[], across: readonly string[], down: readonly string[], paint: Paint, value: (value: number) => string): EChartsCoreOption {
-  const most = Math.max(...cells.map(([, , each]) => each ?? 0)) || 1;
-  const axis = { axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: paint.muted, fontSize: AXIS_LABEL } };
-  return {
-    ...frame(paint),
-    tooltip: {
-      ...tooltip(paint),
-      trigger: "item",
-      formatter: ({ value: at }: { value: readonly [number, number, number] }) => `${down[at[1]] ?? ""} ${across[at[0]] ?? ""}\n${value(at[2])}`,
-    },
-    xAxis: { type: "category", data: [...across], ...axis },
-    yAxis: { type: "category", data: [...down], inverse: true, ...axis },
-    grid: { left: 8, right: 12, top: 40, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-    visualMap: {
-      min: 0,
-      max: most,
-      orient: "horizontal",
-      top: 0,
-      right: 8,
-      itemWidth: 10,
-      itemHeight: 120,
-      text: [value(most), value(0)],
-      textStyle: { color: paint.muted, fontSize: AXIS_LABEL },
-      inRange: { color: [paint.surface, paint.accent] },
-    },
-    series: [{ type: "heatmap", data: cells.filter(([, , each]) => each !== null), itemStyle: { borderColor: paint.surface, borderWidth: 1 } }],
-  };
-}
-
-/** How many records lie from one edge to the next. */
-export function histogram(bins: readonly { from: number; n: number }[], paint: Paint, edge: (value: number) => string, many: (n: number) => string): EChartsCoreOption {
-  const label = { color: paint.muted, fontSize: AXIS_LABEL };
-  return {
-    ...frame(paint),
-    tooltip: { ...tooltip(paint), trigger: "item", formatter: ({ name, value }: { name: string; value: number }) => `≥ ${name}\n${many(value)}` },
-    xAxis: { type: "category", data: bins.map(({ from }) => edge(from)), axisTick: { show: false }, axisLine: { lineStyle: { color: paint.line } }, axisLabel: { ...label, hideOverlap: true, alignMaxLabel: "right" } },
-    yAxis: { type: "value", splitNumber: 4, minInterval: 1, splitLine: { lineStyle: { color: paint.line } }, axisLabel: { ...label, formatter: many } },
-    series: [{ type: "bar", barCategoryGap: "6%", data: bins.map(({ n }) => n), itemStyle: { color: paint.accent } }],
-  };
+/** The same without the series that a reader hid in the legend. */
+export function without(option: EChartsCoreOption, hidden: ReadonlySet<string>): EChartsCoreOption {
+  const series = option["series"];
+  if (hidden.size === 0 || !Array.isArray(series)) return option;
+  const isSeen = ({ hidesWith }: { hidesWith?: readonly string[] }) => hidesWith?.some((name) => hidden.has(name)) !== true;
+  return { ...option, series: (series as { hidesWith?: readonly string[] }[]).filter(isSeen) };
 }

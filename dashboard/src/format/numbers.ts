@@ -4,7 +4,7 @@ export const MISSING = "–";
 
 const cache = new Map<string, Intl.NumberFormat>();
 
-function formatter(locale: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+export function formatter(locale: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
   const key = locale + JSON.stringify(options);
   let found = cache.get(key);
   if (found === undefined) cache.set(key, (found = new Intl.NumberFormat(locale, options)));
@@ -81,7 +81,7 @@ const FORMATS: Record<string, (value: number | null | undefined, locale: string)
 /** The unit of a column of an answer. The API gives none with a ratio, which people read as percent. */
 export function unitOf(columns: readonly { readonly name: string; readonly unit: string }[] | undefined, metric: string): string {
   const unit = columns?.find(({ name }) => name === metric)?.unit ?? "";
-  return unit === "" && metric.endsWith("_rate") ? "ratio" : unit;
+  return unit === "" && /_(rate|ratio)$/.test(metric) ? "ratio" : unit;
 }
 
 /** By the unit that the API gives with a column. */

@@ -6,13 +6,16 @@ import { describe, expect, it } from "vitest";
 
 import { LANGUAGES, type Language, preferred, say } from "./index";
 import type { Key, Messages } from "./words";
-import words from "./words.json";
 
+const FOLDER = join(import.meta.dirname, "words");
+const FILES = readdirSync(FOLDER).map((name) => Object.entries(JSON.parse(readFileSync(join(FOLDER, name), "utf8")) as Record<string, Record<Language, string>>));
+const words = Object.fromEntries(FILES.flat()) as Record<Key, Record<Language, string>>;
 const KEYS = Object.keys(words) as Key[];
 const table = (language: Language) => Object.fromEntries(KEYS.map((key) => [key, words[key][language]])) as Messages;
 const [en, de, ru] = [table("en"), table("de"), table("ru")];
 const names = (text: string) => [...text.matchAll(/\{(\w+)/g)].map(([, name]) => name).sort();
 
+it("a key is in one file", () => expect(FILES.flat().length).toBe(KEYS.length));
 it.each(KEYS)("%s is said in every language and in no other", (key) => expect(Object.keys(words[key]).sort()).toEqual(Object.keys(LANGUAGES).sort()));
 
 describe.each((Object.keys(LANGUAGES) as Language[]).map((language) => [language, table(language)] as const))("%s", (language, table) => {
@@ -42,7 +45,7 @@ it("takes the person's choice, then the browser's, then English", () => {
 });
 
 /** Keys that are put together at run time, by what comes before the part that varies. */
-const BUILT = ["range.", "theme.", "phase.", "explore."];
+const BUILT = ["servers.level.", "servers.by.", "servers.free.", "servers.state.", "servers.advice.", "range.", "theme.", "phase.", "explore.", "term.", "hint."];
 
 it("every message is used somewhere", () => {
   const root = join(import.meta.dirname, "..");

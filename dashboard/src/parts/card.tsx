@@ -1,17 +1,17 @@
 /** A titled box whose drawing can be read as a table, too, saved, and asked for again from a terminal. */
-import type * as echarts from "echarts/core";
-import { type ReactNode, type RefObject, useId, useState } from "react";
+import { type ReactNode, useId, useMemo, useState } from "react";
 
 import { address } from "../api/client";
 import type { Asked } from "../api/query";
 import { useSession } from "../app/session";
+import { useView } from "../app/view";
 import { useSpeech } from "../i18n";
 import { copy, curl } from "./copy";
-import { asJson, DataTable, type Table } from "./data_table";
-import { Legend, type LegendItem } from "./legend";
+import { asJson, DataTable } from "./data_table";
+import { type Chosen, Legend } from "./legend";
 import { Menu } from "./menu";
-import { csv, fileName, save } from "./save";
-import { plainTable } from "./tables";
+import { csv, fileName, save, tabbed } from "./save";
+import { plainTable, type Table } from "./tables";
 
 interface CardProps {
   readonly title: string;
@@ -22,26 +22,33 @@ interface CardProps {
   /** For what is no answer to a question: the path that gave it. */
   readonly source?: string;
   readonly table?: Table | undefined;
-  readonly legend?: readonly LegendItem[];
-  readonly handle?: RefObject<echarts.ECharts | null>;
+  readonly legend?: Chosen;
+  /** What is drawn, as the address of a PNG: of cards that can also be read as a table. */
+  readonly picture?: () => string | undefined;
+  /** Can be read as a table though no picture of it is saved. */
+  readonly isDrawing?: boolean;
   readonly children: ReactNode;
 }
 
-export function Card({ title, className = "", tools, answer, source, table = answer?.data && plainTable(answer.data), legend, handle, children }: CardProps) {
+export function Card({ title, className = "", tools, answer, source, table: given, legend, picture, isDrawing = picture !== undefined, children }: CardProps) {
   const [asTable, setAsTable] = useState(false);
   const id = useId();
+  const { t, locale } = useSpeech();
+  const { zone } = useView();
+  const data = answer?.data;
+  const table = useMemo(() => given ?? (data && plainTable(data, { t, locale, zone })), [given, data, t, locale, zone]);
   return (
     <section className={`card ${className}`} aria-labelledby={id}>
       <header>
         <h2 id={id}>{title}</h2>
         {tools}
-        <CardMenu title={title} table={table} asked={answer?.address ?? (source === undefined ? undefined : address(source))} handle={asTable ? undefined : handle} {...(handle === undefined ? {} : { asTable, setAsTable })} />
+        <CardMenu title={title} table={table} asked={answer?.address ?? (source === undefined ? undefined : address(source))} picture={asTable ? undefined : picture} {...(isDrawing ? { asTable, setAsTable } : {})} />
       </header>
       {asTable && table !== undefined ? (
         <DataTable table={table} label={title} />
       ) : (
         <>
-          {legend !== undefined && <Legend items={legend} />}
+          {legend !== undefined && <Legend {...legend} />}
           {children}
         </>
       )}
@@ -53,22 +60,23 @@ interface MenuProps {
   readonly title: string;
   readonly table: Table | undefined;
   readonly asked: string | undefined;
-  readonly handle: CardProps["handle"] | undefined;
+  readonly picture: CardProps["picture"] | undefined;
   readonly asTable?: boolean;
   readonly setAsTable?: (on: boolean) => void;
 }
 
-function CardMenu({ title, table, asked, handle, asTable, setAsTable }: MenuProps) {
+function CardMenu({ title, table, asked, picture, asTable, setAsTable }: MenuProps) {
   const { t } = useSpeech();
   const session = useSession();
   if (table === undefined && asked === undefined) return null;
-  const picture = () => {
-    const url = handle?.current?.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: getComputedStyle(document.documentElement).getPropertyValue("--surface") });
+  const savePicture = () => {
+    const url = picture?.();
     if (url !== undefined) void fetch(url).then(async (answer) => save(fileName(title, "png"), "image/png", await answer.blob()));
   };
   const items: readonly (readonly [string, (() => unknown) | undefined])[] = [
     [t(asTable === true ? "chart.asChart" : "chart.asTable"), setAsTable && table && (() => setAsTable(asTable !== true))],
-    [t("chart.savePng"), handle && picture],
+    [t("chart.savePng"), picture && savePicture],
+    [t("chart.copyTable"), table && (() => copy(tabbed(table.shown?.head.map(({ name, unit }) => (unit ? `${name} (${unit})` : name)) ?? table.head, table.shown?.rows ?? table.rows)))],
     [t("chart.saveCsv"), table && (() => save(fileName(title, "csv"), "text/csv", csv(table.head, table.rows)))],
     [t("chart.saveJson"), table && (() => save(fileName(title, "json"), "application/json", asJson(table)))],
     [t("table.copyCurl"), asked === undefined ? undefined : (() => copy(curl(asked, session.data?.signed_in === true)))],

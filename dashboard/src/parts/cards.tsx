@@ -1,6 +1,7 @@
 /** Rows of the table of cards, drawn. */
 import type { CardRow } from "../views/cards";
 import { BreakdownCard } from "./breakdown";
+import { ByTime } from "./by_time";
 import { Comparison } from "./comparison";
 import { HistogramCard } from "./histogram";
 import { PercentilesOverTime } from "./percentiles";
@@ -13,6 +14,8 @@ function DrawnCard({ row }: { row: CardRow }) {
       return <HistogramCard {...row} />;
     case "breakdown":
       return <BreakdownCard {...row} />;
+    case "by_time":
+      return <ByTime {...row} />;
     case "comparison":
       return <Comparison {...row} />;
   }

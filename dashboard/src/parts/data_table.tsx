@@ -1,41 +1,53 @@
 /** A chart's numbers as a table, for readers who do not see it. */
 import { useSpeech } from "../i18n";
+import type { Head, Table, Value } from "./tables";
 
-export type Value = string | number | boolean | null;
-
-export interface Table {
-  readonly head: readonly string[];
-  readonly rows: readonly (readonly Value[])[];
+/** Of a table that says nothing of its looks: numbers as they are. */
+function looks(table: Table, locale: string): NonNullable<Table["shown"]> {
+  const show = (value: Value) => (value === null ? "–" : typeof value === "number" ? value.toLocaleString(locale, { maximumSignificantDigits: 6 }) : String(value));
+  const head = table.head.map((name, column) => ({ name, isNumber: table.rows.some((row) => typeof row[column] === "number") }));
+  return { head, rows: table.rows.map((row) => row.map(show)) };
 }
 
 export function DataTable({ table, label }: { table: Table; label: string }) {
   const { locale } = useSpeech();
-  const show = (value: Value) => (value === null ? "–" : typeof value === "number" ? value.toLocaleString(locale, { maximumSignificantDigits: 6 }) : String(value));
+  const { head, rows, note } = table.shown ?? looks(table, locale);
+  const classOf = (each: Head | undefined) => (each?.isNumber === true ? "number" : "");
   return (
-    <div className="scroll table-box" tabIndex={0} role="group" aria-label={label}>
-      <table>
-        <thead>
-          <tr>
-            {table.head.map((name, column) => (
-              <th key={name} scope="col" className={typeof table.rows[0]?.[column] === "number" ? "number" : ""}>
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {table.rows.map((row, index) => (
-            <tr key={index}>
-              {row.map((value, column) => (
-                <td key={column} className={typeof value === "number" ? "number" : ""}>
-                  {typeof value === "string" ? <span className="name">{value}</span> : show(value)}
-                </td>
+    <>
+      <div className="scroll table-box as-table" tabIndex={0} role="group" aria-label={label}>
+        <table>
+          <thead>
+            <tr>
+              {head.map((each, column) => (
+                <th key={column} scope="col" className={classOf(each)}>
+                  {each.name}
+                  {each.unit !== undefined && each.unit !== "" && <span className="unit"> {each.unit}</span>}
+                </th>
               ))}
             </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+          </thead>
+          <tbody>
+            {rows.map((row, index) => (
+              <tr key={index}>
+                {row.map((text, column) => (
+                  <td key={column} className={classOf(head[column])}>
+                    {head[column]?.isNumber === true ? (
+                      text
+                    ) : (
+                      <span className="name" title={text}>
+                        {text}
+                      </span>
+                    )}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {note !== undefined && <p className="hint below">{note}</p>}
+    </>
   );
 }
 

@@ -1,75 +1,120 @@
-/** The drawings of one metric that a reader of Explore chooses from. */
+/** The drawings of one metric that a reader of Explore chooses from, but histograms and the year. */
 import { useCallback, useMemo } from "react";
 
 import { SUMMED_COLUMNS } from "../api/columns";
 import { type Answer, useAnswer, useBucket } from "../api/query";
+import { useView } from "../app/view";
 import type { Paint } from "../charts/chart";
 import { useAxes, useZoom } from "../charts/hooks";
-import { heatmap, lines, ranking, type Series, seriesOf, stacked } from "../charts/options";
+import { lines, type Series, seriesOf, stacked } from "../charts/options";
+import { columnOf } from "../format/columns";
 import { unitOf, withUnit } from "../format/numbers";
 import { useSpeech } from "../i18n";
+import { GOOD, type Measured } from "../views/cards";
+import { crossTable } from "./by_time";
 import { ChartCard } from "./chart_card";
-import { nameOf } from "./names";
+import type { LegendItem } from "./legend";
+import { dimensionName, metricName } from "./metric_names";
+import { Delta } from "./moved";
+import { filterOf, namesOf } from "./names";
+import { type Ranked, RankedBars, rankedPicture } from "./ranked";
 
 /** What may stand on each other: parts of a whole. */
 const ADDS_UP: ReadonlySet<string> = new Set(["requests", ...SUMMED_COLUMNS]);
 const MOST_SERIES = 7; // and one for all others
-const MOST_BARS = 8;
-const HOURS = Array.from({ length: 24 }, (_, hour) => String(hour).padStart(2, "0"));
-const A_MONDAY = Date.UTC(2024, 0, 1);
-const DAY_MS = 86_400_000;
+const MOST_BARS = 15;
 
-function before(answer: Answer, metric: string, name: string): Series {
-  return { name, colour: 1, points: answer.rows.map((row) => [Date.parse(String(row.key["time"])), row.values[metric]?.previous ?? null]) };
+export interface Explored {
+  readonly metric: string;
+  readonly by: readonly string[];
+  readonly compare: boolean;
+  readonly log?: boolean;
 }
 
-export function OverTime({ metric, by, bars, compare }: { metric: string; by: string | null; bars: boolean; compare: boolean }) {
+export function useTitle(metric: string, by: readonly string[]): string {
+  const { t } = useSpeech();
+  return by.length === 0 ? metricName(metric, t) : t("explore.metricBy", { metric: metricName(metric, t), by: by.map((each) => dimensionName(each, t)).join(" · ") });
+}
+
+/** The series of the period before, in the colours of those of now, where the answer compares. Pure. */
+export function before(answer: Answer, metric: string, now: readonly Series[], name: (row: Answer["rows"][number]) => string, word: string): Series[] {
+  const points = new Map<string, [number, number | null][]>(now.map((each) => [each.name, []]));
+  for (const row of answer.rows) points.get(name(row))?.push([Date.parse(String(row.key["time"])), row.values[metric]?.previous ?? null]);
+  return now.map((each) => ({
+    name: now.length === 1 ? word : `${each.name} · ${word}`,
+    colour: each.colour,
+    points: points.get(each.name) ?? [],
+    dashed: true,
+    hidesWith: now.length === 1 ? [word] : [each.name, word],
+  }));
+}
+
+const isKnown = ({ points }: Series) => points.some(([, value]) => value !== null);
+
+export function OverTime({ metric, by, compare, log = false, bars }: Explored & { readonly bars: boolean }) {
   const { t, locale } = useSpeech();
+  const { zone } = useView();
   const zoom = useZoom();
   const bucket = useBucket();
-  const answer = useAnswer({ metrics: [metric], groupBy: by === null ? ["time"] : ["time", by], bucket, limit: MOST_SERIES, compare: compare && by === null });
+  const answer = useAnswer({ metrics: [metric], groupBy: ["time", ...by], bucket, limit: MOST_SERIES, compare });
   const unit = unitOf(answer.data?.columns, metric);
   const axes = useAxes((value) => withUnit(value, unit, locale), unit);
-  const series = useMemo(() => {
-    if (answer.data === undefined) return [];
-    if (by !== null) return seriesOf(answer.data, [{ metric, name: metric }], (row) => nameOf(row, by, t));
-    const now = seriesOf(answer.data, [{ metric, name: metric }]);
-    return compare ? [...now, before(answer.data, metric, t("explore.before"))] : now;
-  }, [answer.data, metric, by, compare, t]);
-  const stacking = bars && ADDS_UP.has(metric) && !compare;
-  const option = useCallback((paint: Paint) => (stacking ? stacked(series, paint, axes) : lines(series, paint, axes)), [stacking, series, axes]);
-  return <ChartCard className="tall" title={by === null ? metric : `${metric} · ${by}`} answer={answer} option={option} legend={series} onZoom={zoom} />;
-}
-
-/** Days of the week by hours of the day, in the zone of the page. */
-export function WeekMap({ metric }: { metric: string }) {
-  const { locale } = useSpeech();
-  const answer = useAnswer({ metrics: [metric], groupBy: ["weekday", "hour_of_day"], limit: 200 });
-  const unit = unitOf(answer.data?.columns, metric);
-  const days = useMemo(() => {
-    const format = new Intl.DateTimeFormat(locale, { weekday: "short", timeZone: "UTC" });
-    return Array.from({ length: 7 }, (_, day) => format.format(A_MONDAY + day * DAY_MS));
-  }, [locale]);
-  const option = useCallback(
-    (paint: Paint) => {
-      const cells = (answer.data?.rows ?? []).map((row) => [Number(row.key["hour_of_day"]), Number(row.key["weekday"]) - 1, row.values[metric]?.value ?? null] as const);
-      return heatmap(cells, HOURS, days, paint, (value) => withUnit(value, unit, locale));
-    },
-    [answer.data, metric, unit, locale, days],
+  const title = useTitle(metric, by);
+  const { now, drawn } = useMemo(() => {
+    const data = answer.data;
+    if (data === undefined) return { now: [], drawn: [] };
+    const alone = metricName(metric, t);
+    const name = (row: Answer["rows"][number]) => (by.length === 0 ? alone : namesOf(row, by, t, locale));
+    const found = seriesOf(data, [{ metric, name: alone }], name).filter(isKnown);
+    return { now: found, drawn: compare ? [...found, ...before(data, metric, found, name, t("explore.before"))] : found };
+  }, [answer.data, metric, by, compare, t, locale]);
+  const legend = useMemo<readonly LegendItem[]>(() => (compare ? [...now, { name: t("explore.before"), colour: now.length === 1 ? 0 : 7, dashed: true }] : now), [now, compare, t]);
+  const option = useCallback((paint: Paint) => (bars ? stacked(drawn, paint, axes, ADDS_UP.has(metric)) : lines(drawn, paint, axes, log)), [bars, drawn, axes, metric, log]);
+  const table = useMemo(() => answer.data && drawn.length > 0 && crossTable(answer.data, drawn, unit, { t, locale, zone }), [answer.data, drawn, unit, t, locale, zone]);
+  const isCut = log && drawn.some(({ points }) => points.some(([, value]) => value !== null && value <= 0));
+  return (
+    <ChartCard
+      className="tall"
+      title={title}
+      answer={answer}
+      option={option}
+      legend={legend}
+      onZoom={zoom}
+      nothing={drawn.length > 0 ? undefined : t("state.unknown")}
+      {...(table ? { table } : {})}
+      {...(isCut ? { hint: t("explore.positiveOnly") } : {})}
+    />
   );
-  return <ChartCard className="tall" title={metric} answer={answer} option={option} />;
 }
 
-export function Ranked({ metric, by }: { metric: string; by: string }) {
+/** Groups under the largest values, the number at each bar, and how it moved. */
+export function RankedBy({ metric, by, compare, log = false }: Explored) {
   const { t, locale } = useSpeech();
-  const answer = useAnswer({ metrics: [metric], groupBy: [by], order: `-${metric}`, limit: MOST_BARS });
+  const { search, change } = useView();
+  const answer = useAnswer({ metrics: [metric], groupBy: by, order: `-${metric}`, limit: MOST_BARS, compare });
   const unit = unitOf(answer.data?.columns, metric);
-  const option = useCallback(
-    (paint: Paint) => {
-      const bands = (answer.data?.rows ?? []).map((row) => ({ name: nameOf(row, by, t), value: row.values[metric]?.value ?? null }));
-      return ranking(bands, paint, (value) => withUnit(value, unit, locale));
-    },
-    [answer.data, metric, by, unit, locale, t],
+  const title = useTitle(metric, by);
+  const bands = useMemo(() => {
+    const rows = (answer.data?.rows ?? []).filter((row) => (row.values[metric]?.value ?? row.values[metric]?.previous ?? null) !== null);
+    const show = columnOf(rows.map((row) => row.values[metric]?.value), unit, locale);
+    return rows.map((row): Ranked => {
+      const cell = row.values[metric];
+      const filters = by.map((dimension) => (row.merged > 0 ? null : filterOf(dimension, row.key[dimension], search.tag)));
+      const found = filters.filter((filter) => filter !== null);
+      return {
+        name: namesOf(row, by, t, locale),
+        value: cell?.value ?? null,
+        text: show(cell?.value),
+        isRest: row.merged > 0,
+        ...(compare ? { previous: cell?.previous ?? null, beside: <Delta row={row} cell={cell} isFirst good={GOOD[metric as Measured] ?? "none"} rate={unit === "ratio"} show={show} /> } : {}),
+        ...(found.length === by.length && found.length > 0 ? { act: () => change(Object.assign({}, ...found) as (typeof found)[number]) } : {}),
+      };
+    });
+  }, [answer.data, metric, by, compare, unit, search.tag, change, t, locale]);
+  const isCut = log && bands.some(({ value }) => value !== null && value <= 0);
+  return (
+    <ChartCard className="tall" title={title} answer={answer} nothing={bands.length > 0 ? undefined : t("state.unknown")} picture={() => rankedPicture(bands, log)} {...(isCut ? { hint: t("explore.positiveOnly") } : {})}>
+      <RankedBars bands={bands} label={title} log={log} />
+    </ChartCard>
   );
-  return <ChartCard className="tall" title={`${metric} · ${by}`} answer={answer} option={option} />;
 }

@@ -1,9 +1,15 @@
 import { expect, it } from "vitest";
 
-import { withoutLinks } from "./marked";
+import { pieces } from "./marked";
 
-it.each([
-  ["See [Cost](topics/cost.md).", "See Cost (docs/topics/cost.md)."],
-  ["[A](a.md) and [B](b.md#c)", "A (docs/a.md) and B (docs/b.md#c)"],
-  ["each a table `[[slos]]` (of the file)", "each a table `[[slos]]` (of the file)"],
-])("shows %j as %j", (text, shown) => expect(withoutLinks(text)).toBe(shown));
+it("takes links and names out of a text, and leaves the rest", () => {
+  expect(pieces("See [Cost](topics/cost.md), and `a [b](c)`.")).toEqual([
+    { kind: "text", text: "See " },
+    { kind: "link", text: "Cost", to: "topics/cost.md" },
+    { kind: "text", text: ", and " },
+    { kind: "code", text: "a [b](c)" },
+    { kind: "text", text: "." },
+  ]);
+  expect(pieces("each a table `[[slos]]` (of the file)").map(({ kind }) => kind)).toEqual(["text", "code", "text"]);
+  expect(pieces("")).toEqual([]);
+});

@@ -43,9 +43,9 @@ function Row({ quota }: { quota: Quota }) {
   );
 }
 
-export function QuotasCard() {
+export function QuotasCard({ only = () => true }: { only?: (quota: Quota) => boolean }) {
   const { t } = useSpeech();
-  const quotas = useQuotas().data?.quotas ?? [];
+  const quotas = (useQuotas().data?.quotas ?? []).filter(only);
   if (quotas.length === 0) return null;
   return (
     <Card title={t("quotas.title")} source={QUOTAS}>

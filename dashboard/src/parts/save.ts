@@ -15,14 +15,28 @@ type Value = string | number | boolean | null | undefined;
 const BLANK = "\\0-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ufeff";
 const STARTS = "=+\\-@\\t\\r\\n\\u2212\\ufe62\\ufe63\\ufe66\\ufe6b\\uff1d\\uff0b\\uff0d\\uff20";
 const DANGEROUS = new RegExp(`^[${BLANK}'"]*[${STARTS}]`);
+/** A number as it is shown, with a sign. */
+const SIGNED = /^[-+\u2212]?[\d.,\s]+$/;
 const NEEDS_QUOTES = new RegExp(`[",\\r\\n]|^$|^[${BLANK}]|[${BLANK}]$`);
 
-/** RFC 4180; an empty text is a pair of quotes, what is missing nothing. A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP). */
+/** A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP). */
+const harmless = (text: string): string => (DANGEROUS.test(text) ? `'${text}` : text);
+
+/** For pasting into a spreadsheet: cells divided by tabs, so none may hold one. What reads as a number stays one. */
+export function tabbed(head: readonly string[], rows: readonly (readonly Value[])[]): string {
+  const cell = (value: Value) => {
+    const text = value === null || value === undefined ? "" : String(value).replaceAll(/\s/g, " ");
+    return typeof value !== "string" || SIGNED.test(text) ? text : harmless(text);
+  };
+  return [head, ...rows].map((row) => row.map(cell).join("\t")).join("\n") + "\n";
+}
+
+/** RFC 4180; an empty text is a pair of quotes, what is missing nothing. */
 export function csv(head: readonly string[], rows: readonly (readonly Value[])[]): string {
   const cell = (value: Value) => {
     if (value === null || value === undefined) return "";
     if (typeof value !== "string") return String(value);
-    const text = DANGEROUS.test(value) ? `'${value}` : value;
+    const text = harmless(value);
     return NEEDS_QUOTES.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return [head, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";

@@ -159,10 +159,10 @@ function AlertRow({ alert }: { alert: Alert }) {
   const { t, locale } = useSpeech();
   const { zone } = useView();
   const [tone, key] = PHASES[alert.phase] ?? (["unknown", "slos.unknown"] as const);
-  const unit = unitOfMetric(alert.metric);
+  const unit = alert.against === null ? unitOfMetric(alert.metric) : "ratio"; // a change is a share of what was before
   return (
     <tr>
-      <Named row={alert} rule={`${alert.metric} ${alert.op} ${withUnit(alert.threshold, unit, locale)}`} />
+      <Named row={alert} rule={`${alert.against === null ? "" : "Δ "}${alert.metric} ${alert.op} ${withUnit(alert.threshold, unit, locale)}`} />
       <td>
         <State tone={tone} text={t(key)} />
         {alert.error !== null && <p className="meaning">{alert.error}</p>}
@@ -189,7 +189,7 @@ export function AlertsCard() {
     <Card title={t("alerts.title")} source={ALERTS}>
       <Loaded from={answer} compact>
         {({ alerts }) => (
-          <Listed title={t("alerts.title")} none={alerts.length > 0 ? null : t("alerts.none")} example="[[alerts]]" columns={ALERT_COLUMNS}>
+          <Listed title={t("alerts.title")} none={alerts.length > 0 ? null : t("slos.none")} example="[[alerts]]" columns={ALERT_COLUMNS}>
             {alerts.map((alert) => (
               <AlertRow key={alert.name} alert={alert} />
             ))}

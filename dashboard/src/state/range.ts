@@ -66,6 +66,29 @@ export function formatRange(range: Range): string {
   return range.kind === "relative" ? range.span : `${range.start}..${range.end}`;
 }
 
+/** Buckets of time as the API names them, with how long they are. */
+export const BUCKETS = {
+  minute: MINUTE_MS,
+  "5m": 5 * MINUTE_MS,
+  "15m": 15 * MINUTE_MS,
+  hour: HOUR_MS,
+  day: DAY_MS,
+  week: 7 * DAY_MS,
+  month: 30 * DAY_MS,
+} as const;
+export type Bucket = keyof typeof BUCKETS;
+const MOST_BUCKETS = 1500; // more are no chart, and the API refuses 2000
+
+export function isBucket(name: string | undefined): name is Bucket {
+  return name !== undefined && name in BUCKETS;
+}
+
+/** Those that divide a range into more than one and not too many; `null`: the range is not known yet. */
+export function bucketsOf(spanMs: number | null): readonly Bucket[] {
+  const all = Object.keys(BUCKETS) as Bucket[];
+  return spanMs === null ? all.filter((name) => BUCKETS[name] >= HOUR_MS) : all.filter((name) => BUCKETS[name] < spanMs && spanMs / BUCKETS[name] <= MOST_BUCKETS);
+}
+
 /** The coarsest bucket that still draws at least `wanted` points, as the API names it. */
 export function bucketFor(spanMs: number | null, wanted = 30): string {
   if (spanMs === null) return "day";

@@ -4,23 +4,29 @@ import { useCallback, useMemo } from "react";
 
 import { useAnswer, useBucket, useFetched, useSelection } from "../api/query";
 import type { components } from "../api/schema";
+import { Selected } from "../app/selected";
 import { useView } from "../app/view";
 import type { Paint } from "../charts/chart";
 import { useAxes, useZoom } from "../charts/hooks";
 import { seriesOf, stacked } from "../charts/options";
+import { columnOf } from "../format/columns";
 import { count, duration, percent } from "../format/numbers";
-import { moment } from "../format/times";
+import { rowMoment } from "../format/times";
 import { useSpeech } from "../i18n";
+import { ERROR_TEXTS, type ProgramText, useProgramTexts } from "../i18n/program";
 import { Bars } from "../parts/bars";
 import { Card } from "../parts/card";
 import { Cards } from "../parts/cards";
 import { ChartCard } from "../parts/chart_card";
-import { nameOf } from "../parts/names";
-import { Loaded } from "../parts/states";
-import { ERRORS_BY_CATEGORY, ERRORS_BY_MODEL } from "./cards";
+import { nameOf, termOf } from "../parts/names";
+import { Loaded, Loading } from "../parts/states";
+import { ERROR_RATES } from "./cards";
 
 /** No finer: hours of errors are rolled up on every day. */
 const HOURS_OF_A_DAY = 24;
+
+/** Under these every record is an error, and every rate 100 %. */
+const OF_ERRORS = ["outcome", "error_category", "error_type", "error_phase", "status_code"] as const;
 
 type Errors = components["schemas"]["Errors"];
 
@@ -35,7 +41,7 @@ function OverTime() {
     return seriesOf(failed, [{ metric: "requests", name: "" }], (row) => nameOf(row, "error_category", t));
   }, [answer.data, t]);
   const option = useCallback((paint: Paint) => stacked(series, paint, axes), [series, axes]);
-  return <ChartCard title={t("chart.errorsOverTime")} answer={answer} option={option} legend={series} nothing={series.length > 0 ? undefined : t("errors.none")} onZoom={zoom} />;
+  return <ChartCard title={t("chart.errorsOverTime")} className="two-thirds" answer={answer} option={option} legend={series} nothing={series.length > 0 ? undefined : t("errors.none")} onZoom={zoom} />;
 }
 
 /** How far the requests had come; in the order in which a request goes. */
@@ -50,7 +56,7 @@ function Phases({ answer }: { answer: UseQueryResult<Errors> }) {
           known.length === 0 ? (
             <p className="centre">{t("errors.none")}</p>
           ) : (
-            <Bars label={t("errors.phase")} rows={known.map(({ phase, n }) => ({ name: phase ?? t("table.none"), text: count(n, locale), share: n / most }))} />
+            <Bars label={t("errors.phase")} rows={known.map(({ phase, n }) => ({ name: phase === null ? t("table.none") : termOf("error_phase", phase, t), text: count(n, locale), share: n / most }))} />
           )
         }
       </Loaded>
@@ -58,9 +64,10 @@ function Phases({ answer }: { answer: UseQueryResult<Errors> }) {
   );
 }
 
-function Types({ errors }: { errors: Errors }) {
+function Types({ errors, text }: { errors: Errors; text: ProgramText }) {
   const { t, locale } = useSpeech();
   const { change } = useView();
+  const share = columnOf(errors.types.map((row) => row.share), "ratio", locale);
   return (
     <Card title={t("errors.advice")} source="/api/v1/errors">
       <div className="scroll" tabIndex={0} role="group" aria-label={t("errors.advice")}>
@@ -88,9 +95,9 @@ function Types({ errors }: { errors: Errors }) {
                   </button>
                 </th>
                 <td className="number">{count(row.n, locale)}</td>
-                <td className="number">{percent(row.share, locale)}</td>
-                <td>
-                  {row.meaning} <span className="muted">{row.advice}</span>
+                <td className="number">{share(row.share)}</td>
+                <td className="advice">
+                  {text(`meaning.${row.category}/${row.type ?? ""}`, row.meaning ?? "")} <span className="muted">{text(`advice.${row.category}/${row.type ?? ""}`, row.advice ?? "")}</span>
                 </td>
               </tr>
             ))}
@@ -120,9 +127,9 @@ function Examples({ errors }: { errors: Errors }) {
           <tbody>
             {errors.examples.map((example) => (
               <tr key={`${example.host ?? ""}/${example.arrival}`}>
-                <td>
+                <td className="when">
                   <button type="button" className="link" onClick={() => change({ id: example.request_id ?? String(example.arrival) })}>
-                    {moment(String(example.timestamp), locale, zone)}
+                    {rowMoment(String(example.timestamp), locale, zone)}
                   </button>
                 </td>
                 <td>
@@ -131,9 +138,13 @@ function Examples({ errors }: { errors: Errors }) {
                   </span>
                 </td>
                 <td>
-                  <span className="name" title={example.model ?? ""}>
-                    {example.model ?? "–"}
-                  </span>
+                  {example.model === null || example.model === undefined ? (
+                    "–"
+                  ) : (
+                    <button type="button" className="link" title={example.model} onClick={() => change({ model: example.model ?? undefined })}>
+                      <span className="name">{example.model}</span>
+                    </button>
+                  )}
                 </td>
                 <td>{example.status_code ?? "–"}</td>
                 <td className="message">{example.message ?? ""}</td>
@@ -149,6 +160,7 @@ function Examples({ errors }: { errors: Errors }) {
 export default function ErrorsView() {
   const { t, locale } = useSpeech();
   const answer = useFetched<Errors>("/api/v1/errors", { ...useSelection(), examples: 20 });
+  const text = useProgramTexts(ERROR_TEXTS);
   return (
     <>
       <p className="lead">
@@ -161,13 +173,14 @@ export default function ErrorsView() {
       </p>
       <div className="grid">
         <OverTime />
-        <Cards rows={ERRORS_BY_CATEGORY} />
         <Phases answer={answer} />
-        <Cards rows={ERRORS_BY_MODEL} />
+        <Selected without={OF_ERRORS}>
+          <Cards rows={ERROR_RATES} />
+        </Selected>
         <Loaded from={answer}>
           {(errors) => (
             <>
-              {errors.types.length > 0 && <Types errors={errors} />}
+              {errors.types.length > 0 && (text === null ? <Loading /> : <Types errors={errors} text={text} />)}
               {errors.examples.length > 0 && <Examples errors={errors} />}
             </>
           )}

@@ -9,9 +9,11 @@ import { count } from "../format/numbers";
 import { useSpeech } from "../i18n";
 import { copy, curl } from "../parts/copy";
 import { Menu } from "../parts/menu";
+import { useNarrow } from "../parts/narrow";
 import { columnsOf, REQUEST_COLUMNS, withColumn } from "../parts/request_columns";
 import { RequestTable } from "../parts/request_table";
 import { Empty, Failed, Loading } from "../parts/states";
+import { columnOf, NEWEST, ORDERS } from "../state/order";
 
 /** The formats of /api/v1/export, which gives all records that are selected, of any number. */
 const FILES = ["csv", "jsonl", "parquet"] as const;
@@ -20,19 +22,37 @@ export default function Requests() {
   const { t, locale } = useSpeech();
   const { search, change, live, range } = useView();
   const session = useSession();
-  const { pages, rows, connected, skipped, cut, selection } = useRecords();
-  const columns = useMemo(() => columnsOf(search.columns), [search.columns]);
+  const { pages, rows, connected, skipped, cut, selection, order } = useRecords();
+  const narrow = useNarrow();
+  const columns = useMemo(() => columnsOf(search.columns, columnOf(order), narrow), [search.columns, order, narrow]);
+  const sort = useCallback((by: string) => change({ order: by === NEWEST ? undefined : by }), [change]);
   const more = useCallback(() => {
     if (!cut && pages.hasNextPage && !pages.isFetchingNextPage) void pages.fetchNextPage();
   }, [cut, pages]);
   const following = live && range.kind === "relative";
+  const sorted = REQUEST_COLUMNS.find(({ name }) => name === columnOf(order));
 
   return (
     <>
       <div className="bar">
+        <div className="segments" role="group" aria-label={t("order.label")}>
+          {ORDERS.map((each) => (
+            <button key={each.order} type="button" aria-pressed={each.order === order} onClick={() => sort(each.order)}>
+              {t(each.label)}
+            </button>
+          ))}
+        </div>
         <span role="status" className="muted">
-          <span className={`dot ${following && connected ? "good" : ""}`} />
-          {t(following ? (connected ? "live.on" : "state.loading") : "live.paused")} · {t("table.shown", { count: count(rows.length, locale) })}
+          {order === NEWEST ? (
+            <>
+              <span className={`dot ${following && connected ? "good" : ""}`} />
+              {t(range.kind === "fixed" ? "range.fixed" : following ? (connected ? "live.on" : "state.loading") : "live.paused")}
+            </>
+          ) : (
+            t("order.sortedBy", { name: sorted?.label === undefined ? columnOf(order) : t(sorted.label) })
+          )}
+          {" · "}
+          {t("table.shown", { count: count(rows.length, locale) })}
           {skipped > 0 && ` · ${t("table.skipped", { count: count(skipped, locale) })}`}
           {cut && ` · ${t("table.cut")}`}
         </span>
@@ -50,7 +70,7 @@ export default function Requests() {
               {format}
             </a>
           ))}
-          <button type="button" className="button bare" onClick={() => void copy(curl(address("/api/v1/requests", selection), session.data?.signed_in === true))}>
+          <button type="button" className="button bare" onClick={() => void copy(curl(address("/api/v1/requests", { ...selection, ...(order === NEWEST ? {} : { order }) }), session.data?.signed_in === true))}>
             {t("table.copyCurl")}
           </button>
         </Menu>
@@ -58,7 +78,7 @@ export default function Requests() {
       {pages.error !== null && rows.length === 0 && <Failed error={pages.error} retry={() => void pages.refetch()} />}
       {pages.isPending && rows.length === 0 && <Loading />}
       {pages.isSuccess && rows.length === 0 && <Empty />}
-      {rows.length > 0 && <RequestTable rows={rows} columns={columns} onEnd={more} />}
+      {rows.length > 0 && <RequestTable rows={rows} columns={columns} order={order} sort={sort} onEnd={more} />}
     </>
   );
 }

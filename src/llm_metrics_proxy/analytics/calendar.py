@@ -36,10 +36,12 @@ class Segment(NamedTuple):
 
 class TimeBucket(NamedTuple):
     """One bucket. ``start`` is its first moment, which may lie before the range; ``spans`` are all its times within
-    the range, in order: one, except a day whose first minutes a zone lived twice. All UTC, aware."""
+    the range, in order: one, except a day whose first minutes a zone lived twice. All UTC, aware. ``partial``: some of
+    its time lies outside the range, or has not come yet."""
 
     start: datetime
     spans: tuple[tuple[datetime, datetime], ...]
+    partial: bool = False
 
     @property
     def seconds(self) -> float:
@@ -104,8 +106,9 @@ def _midnight(local: datetime) -> datetime:
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _monday(local: datetime) -> datetime:
-    return _midnight(local) - timedelta(days=local.weekday())
+def _first_of_week(first: int) -> Callable[[datetime], datetime]:
+    """``first``: the day on which weeks begin, 0 for Monday."""
+    return lambda local: _midnight(local) - timedelta(days=(local.weekday() - first) % 7)
 
 
 def _first_of_month(local: datetime) -> datetime:
@@ -118,9 +121,17 @@ BUCKETS: Final = {
     "15m": _every(15),
     "hour": _every(60),
     "day": BucketKind(_DAY, _midnight, lambda at: at + _DAY, False),
-    "week": BucketKind(7 * _DAY, _monday, lambda at: at + 7 * _DAY, False),
+    "week": BucketKind(7 * _DAY, _first_of_week(0), lambda at: at + 7 * _DAY, False),
     "month": BucketKind(30 * _DAY, _first_of_month, lambda at: _first_of_month(at + 32 * _DAY), False),
 }
+
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def weekdays_from(week_start: str) -> tuple[int, ...]:
+    """The days of a week, 1 for Monday to 7, in the order in which they come where weeks begin on that day."""
+    first = WEEKDAYS.index(week_start)
+    return tuple((first + day) % 7 + 1 for day in range(7))
 
 
 def shortest_bucket(start: datetime, end: datetime) -> str:
@@ -128,21 +139,31 @@ def shortest_bucket(start: datetime, end: datetime) -> str:
     return next((name for name, kind in BUCKETS.items() if (end - start) / kind.about <= AUTO_BUCKETS), "month")
 
 
-def buckets(start: datetime, end: datetime, name: str, zone: ZoneInfo) -> tuple[TimeBucket, ...]:
-    """Every bucket of the range in order. Raises ``QueryError`` if there are more than ``MAX_BUCKETS``."""
+def buckets(
+    start: datetime, end: datetime, name: str, zone: ZoneInfo, *, week_start: str = WEEKDAYS[0], now: datetime = _LAST
+) -> tuple[TimeBucket, ...]:
+    """Every bucket of the range in order; what ends behind ``now`` is partial, too. Raises ``QueryError`` if there are
+    more than ``MAX_BUCKETS``."""
     kind = BUCKETS[name]
+    if name == "week":
+        kind = kind._replace(floor=_first_of_week(WEEKDAYS.index(week_start)))
     if (end - start) / kind.about > MAX_BUCKETS - 2:  # less than a whole one at either end
         longer = [other for other, one in BUCKETS.items() if (end - start) / one.about <= MAX_BUCKETS - 2]
         advice = f"ask for a shorter range or for bucket={longer[0]}" if longer else "ask for a shorter range"
         raise QueryError("bucket", f"the range has more than {MAX_BUCKETS} buckets of this length ({name}); {advice}")
     found: dict[tuple[datetime, timedelta | None], list[tuple[datetime, datetime]]] = {}
-    before = kind.about if kind.elapsed else kind.about + 2 * _DAY  # enough to see where the first bucket begins
-    for segment in segments(max(start, _FIRST) - before, end, zone):
+    # enough to see where the first bucket begins, and the last one ends
+    around = kind.about if kind.elapsed else kind.about + 2 * _DAY
+    for segment in segments(max(start, _FIRST) - around, min(end, _LAST) + around, zone):
         for label, piece in _pieces(segment, kind):
             spans = found.setdefault((label, segment.offset if kind.elapsed else None), [])
             joins = spans and spans[-1][1] == piece[0]
             spans.append((spans.pop()[0], piece[1]) if joins else piece)
-    clipped = (TimeBucket(spans[0][0], tuple(_within(spans, start, end))) for spans in found.values())
+    until = min(end, now)
+    clipped = (
+        TimeBucket(spans[0][0], tuple(_within(spans, start, end)), spans[0][0] < start or until < spans[-1][1])
+        for spans in found.values()
+    )
     return tuple(sorted(bucket for bucket in clipped if bucket.spans))
 
 

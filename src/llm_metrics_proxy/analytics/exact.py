@@ -9,6 +9,9 @@ from llm_metrics_proxy.errors import QueryError
 MAX_GROUPS: Final = 50_000  # rows of a group are held in memory, about 1 KB each
 
 
+DISTINCT: Final = frozenset({"priced_sessions"})  # of ``Needs.counts``: cannot be added up
+
+
 class ExactStats(NamedTuple):
     """``source.ColumnStats`` with the requested percentiles, by fraction; none after merging."""
 
@@ -52,8 +55,12 @@ class ExactAggregates(NamedTuple):
         return self.most_open
 
     def merged(self, other: "ExactAggregates") -> "ExactAggregates":
-        """Both together; percentiles and peaks of parts say nothing of the whole."""
-        counts = {name: self.count(name) + other.count(name) for name in {**self.counts, **other.counts}}
+        """Both together; percentiles, peaks and sessions of parts say nothing of the whole."""
+        counts = {
+            name: self.count(name) + other.count(name)
+            for name in {**self.counts, **other.counts}
+            if name not in DISTINCT
+        }
         columns = {name: self.moments(name).merged(other.moments(name)) for name in {**self.columns, **other.columns}}
         return ExactAggregates(counts, columns)
 

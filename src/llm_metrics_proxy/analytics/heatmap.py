@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.calendar import WEEKDAYS, weekdays_from
 from llm_metrics_proxy.analytics.dimensions import dimension, has_order
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.history import History
@@ -18,7 +19,6 @@ from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.errors import QueryError
 
 MAX_LINES: Final = 200
-_WHOLE_AXES: Final[dict[str, tuple[Key, ...]]] = {"hour_of_day": tuple(range(24)), "weekday": tuple(range(1, 8))}
 
 
 class HeatmapQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +33,7 @@ class HeatmapQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     timezone: str = "UTC"
     limit: int = 20
     slos: tuple[Slo, ...] = ()
+    week_start: str = WEEKDAYS[0]
 
     def __post_init__(self) -> None:
         for parameter in ("x", "y"):
@@ -61,6 +62,7 @@ class HeatmapQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             order="-requests",
             limit=self._groups(),
             slos=self.slos,
+            week_start=self.week_start,
         )
 
 
@@ -88,7 +90,7 @@ def map_heat(sources: Sequence[Source], query: HeatmapQuery, now: datetime) -> H
     """Raises ``QueryError`` and ``StoreError``."""
     result = ask(sources, query.as_query(), now)
     rows = [row for row in result.rows if not row.merged]
-    x, y = (_axis(name, rows, query.limit) for name in (query.x, query.y))
+    x, y = (_axis(name, rows, query) for name in (query.x, query.y))
     of = {(row.key[query.y], row.key[query.x]): row.values for row in rows if row.values["requests"].n}
     shown = [(at_y, at_x) for at_y in y for at_x in x if (at_y, at_x) in of]
     return Heatmap(
@@ -109,18 +111,23 @@ def map_heat(sources: Sequence[Source], query: HeatmapQuery, now: datetime) -> H
     )
 
 
-def _axis(name: str, rows: Sequence[ResultRow], limit: int) -> list[Key]:
+def _whole_axis(name: str, week_start: str) -> Sequence[Key]:
+    """Every value of it, if those are known beforehand."""
+    return {"hour_of_day": tuple(range(24)), "weekday": weekdays_from(week_start)}.get(name, ())
+
+
+def _axis(name: str, rows: Sequence[ResultRow], query: HeatmapQuery) -> list[Key]:
     """All values if they have an order, otherwise the most frequent; missing values come last."""
     found: Counter[Key] = Counter()
     for row in rows:
         found[row.key[name]] += row.values["requests"].n
     one = dimension(name)
     if has_order(one):
-        whole = list(_WHOLE_AXES.get(name, ()))
         missing = [key for key in found if key is None]
-        values = whole or [key for key in found if key is not None]
-        return [*sorted(values, key=lambda key: _place(key, one.order)), *missing]
-    return [key for key, _ in sorted(found.items(), key=lambda each: (-each[1], each[0] is None, str(each[0])))[:limit]]
+        values = sorted((key for key in found if key is not None), key=lambda key: _place(key, one.order))
+        return [*(_whole_axis(name, query.week_start) or values), *missing]
+    by_count = sorted(found.items(), key=lambda each: (-each[1], each[0] is None, str(each[0])))
+    return [key for key, _ in by_count[: query.limit]]
 
 
 def _place(key: Key, order: Sequence[str]) -> tuple[float, str]:

@@ -9,26 +9,29 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from llm_metrics_proxy.analytics.metrics import BYTES, COSTS, DISTRIBUTIONS, TOKEN_SUMS
+from llm_metrics_proxy.analytics.metrics import BUSY_TIMES, BYTES, COSTS, DISTRIBUTIONS, TOKEN_SUMS
 from llm_metrics_proxy.analytics.source import Aggregates, Needs
 from llm_metrics_proxy.analytics.suggestions import unknown
 from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.errors import QueryError
 
-SUMS: Final = {metric.name: metric for metric in (*TOKEN_SUMS, *COSTS, *BYTES)}  # their bare name means the sum
+# Their bare name means the sum.
+SUMS: Final = {metric.name: metric for metric in (*TOKEN_SUMS, *COSTS, *BYTES, *BUSY_TIMES)}
 FIELDS: Final[dict[str, Column]] = {metric.name: metric for metric in DISTRIBUTIONS} | SUMS
 
 Value = tuple[float | None, int]  # the number, and of how many records it is
 
 
 class Measure(NamedTuple):
-    """One metric. ``value`` takes a group and the seconds of the range that the group is about."""
+    """One metric. ``value`` takes a group and the seconds of the range that the group is about; ``out_of`` counts the
+    records that could have it, of which coverage is a share."""
 
     name: str
     unit: str
     meaning: str
     needs: Needs
     value: Callable[[Aggregates, float], Value]
+    out_of: Callable[[Aggregates], int] = lambda group: group.count("requests")
 
 
 def _requests(group: Aggregates, _: float) -> Value:
@@ -63,6 +66,32 @@ def _goodput(group: Aggregates, _: float) -> Value:
     return (group.count("good") / requests if requests else None), requests
 
 
+def _over(column: str, per: str, times: float = 1) -> Callable[[Aggregates, float], Value]:
+    """The sum of one column over that of another, which the same records have. Roll-ups of days whose records are gone
+    may lack a column that came later: then the two are about other records, and the ratio is not known."""
+
+    def ratio(group: Aggregates, _: float) -> Value:
+        above, below = group.moments(column), group.moments(per)
+        is_known = above.sum is not None and below.sum and above.n == below.n
+        return (above.sum * times / below.sum if is_known else None), above.n  # type: ignore[operator]
+
+    return ratio
+
+
+def _per_request(times: int) -> Callable[[Aggregates, float], Value]:
+    def cost(group: Aggregates, _: float) -> Value:
+        moments = group.moments("cost_usd")
+        return (moments.sum * times / moments.n if moments.sum is not None and moments.n else None), moments.n
+
+    return cost
+
+
+def _per_session(group: Aggregates, _: float) -> Value:
+    cost, sessions = group.moments("session_cost_usd"), group.count("priced_sessions")
+    return (cost.sum / sessions if cost.sum is not None and sessions else None), cost.n
+
+
+_COST: Final = Needs(moments=frozenset({"cost_usd"}))
 _ENDED: Final = Needs(counts=frozenset({"succeeded", "failed"}))
 _OPEN: Final = Needs(moments=frozenset({"response_time_ms"}))
 
@@ -98,6 +127,43 @@ _ROWS: Final = (
         "completed requests that meet every SLO given / all requests, 0 to 1; what lacks the value meets none",
         Needs(counts=frozenset({"good"})),
         _goodput,
+    ),
+    Measure(
+        "cache_hit_ratio",
+        "",
+        "sum of cached_tokens / sum of prompt_tokens, 0 to 1, of records that report cached_tokens (at most "
+        "prompt_tokens); coverage: their share of those with prompt tokens",
+        Needs(moments=frozenset({"cache_hit_tokens", "cache_prompt_tokens", "prompt_tokens"})),
+        _over("cache_hit_tokens", "cache_prompt_tokens"),
+        lambda group: max(group.moments("prompt_tokens").n, group.moments("cache_hit_tokens").n),
+    ),
+    Measure(
+        "cost_per_request_usd",
+        "USD",
+        "sum of cost_usd / requests, of those whose cost is known",
+        _COST,
+        _per_request(1),
+    ),
+    Measure(
+        "cost_per_1000_requests_usd",
+        "USD",
+        "1,000 * sum of cost_usd / requests, of those whose cost is known",
+        _COST,
+        _per_request(1000),
+    ),
+    Measure(
+        "cost_per_mtok_usd",
+        "USD",
+        "1,000,000 * sum of cost_usd / sum of total_tokens, of requests whose cost is known",
+        Needs(moments=frozenset({"cost_usd", "priced_tokens"})),
+        _over("cost_usd", "priced_tokens", 1_000_000),
+    ),
+    Measure(
+        "cost_per_session_usd",
+        "USD",
+        "sum of cost_usd / different sessions, of requests that name a session and whose cost is known",
+        Needs(counts=frozenset({"priced_sessions"}), moments=frozenset({"session_cost_usd"})),
+        _per_session,
     ),
 )
 

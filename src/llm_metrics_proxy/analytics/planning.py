@@ -5,7 +5,7 @@ the time given. The period before is planned by the same steps.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
 from typing import Final
@@ -59,11 +59,13 @@ def resolve_range(plan: QueryPlan, _: Query, context: PlanningContext) -> QueryP
     return replace(plan, start=start, end=max(start, aware(context.now if end is None else end)))
 
 
-def cut_buckets(plan: QueryPlan, query: Query, _: PlanningContext) -> QueryPlan:
+def cut_buckets(plan: QueryPlan, query: Query, context: PlanningContext) -> QueryPlan:
     """The buckets of the dimension ``time``."""
     if "time" not in plan.group_by or plan.start is None or plan.end is None or query.bucket is None:
         return plan
-    return replace(plan, buckets=buckets(plan.start, plan.end, query.bucket, ZoneInfo(query.timezone)))
+    zone, now = ZoneInfo(query.timezone), aware(context.now)
+    found = buckets(plan.start, plan.end, query.bucket, zone, week_start=query.week_start, now=now)
+    return replace(plan, buckets=found)
 
 
 def cut_segments(plan: QueryPlan, query: Query, _: PlanningContext) -> QueryPlan:
@@ -81,6 +83,7 @@ def collect_needs(plan: QueryPlan, query: Query, _: PlanningContext) -> QueryPla
     return replace(plan, needs=reduce(or_, (measure(name).needs for name in query.metrics), plan.needs))
 
 
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
 STEPS: Final[tuple[Callable[[QueryPlan, Query, PlanningContext], QueryPlan], ...]] = (
     resolve_range,
     cut_buckets,
@@ -112,6 +115,8 @@ def previous_filter(current: QueryPlan, query: Query) -> RequestFilter:
         before = period_before(current.start, current.end, ZoneInfo(query.timezone))
         return replace(current.filter, start=before, end=current.start)
     except (OverflowError, ValueError) as error:
+        if current.start - _FIRST >= current.end - current.start:
+            raise QueryError("end", "the range ends where the calendar does: to compare, let it end sooner") from error
         raise QueryError("start", "the period before would begin before the calendar does") from error
 
 

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from llm_metrics_proxy.analytics.calendar import BUCKETS
+from llm_metrics_proxy.analytics.calendar import BUCKETS, WEEKDAYS
 from llm_metrics_proxy.analytics.dimensions import dimension
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.measures import measure
@@ -28,7 +28,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ``bucket`` belongs to the dimension ``time``; ``None``: the shortest that gives at most 200 buckets. ``order`` is a
     metric or a dimension, descending with ``-`` before it; ``None``: rows in time by time, all others by the first
     metric, largest first. ``limit`` keeps the first groups in that order, each with all its times; the others
-    are one row together. ``compare`` adds the values of the period of the same length before.
+    are one row together. ``compare`` adds the values of the period of the same length before. ``week_start``: the day
+    on which weeks begin, Monday as ISO 8601 has it.
     """
 
     metrics: tuple[str, ...] = ("requests",)
@@ -40,6 +41,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     limit: int = 100
     compare: bool = False
     slos: tuple[Slo, ...] = ()
+    week_start: str = WEEKDAYS[0]
 
     def __post_init__(self) -> None:
         _check_list("metrics", self.metrics, 1, MAX_METRICS)
@@ -53,6 +55,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.bucket is not None and "time" not in self.group_by:
             raise QueryError("bucket", "bucket divides the dimension time: add it to group_by")
         check_timezone(self.timezone)
+        check_week_start(self.week_start)
         if self.order is not None and self.order.removeprefix("-") not in (*self.metrics, *self.group_by):
             asked = (*self.metrics, *self.group_by)
             name = self.order.removeprefix("-")
@@ -73,6 +76,12 @@ def _check_list(parameter: str, names: tuple[str, ...], fewest: int, most: int) 
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise QueryError(parameter, f"{twice[:64]} is named twice in {parameter}; once is enough")
+
+
+def check_week_start(name: str) -> None:
+    """Raises ``QueryError`` unless this is a day of the week."""
+    if name not in WEEKDAYS:
+        raise QueryError("week_start", unknown("day of the week", name, WEEKDAYS))
 
 
 @lru_cache(maxsize=1)

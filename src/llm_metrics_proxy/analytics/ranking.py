@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from llm_metrics_proxy.analytics.calendar import weekdays_from
 from llm_metrics_proxy.analytics.dimensions import BIN_EDGES, Dimension, dimension, has_order
 from llm_metrics_proxy.analytics.measures import Measure, measure
 from llm_metrics_proxy.analytics.period import ALL, Period, Series
 from llm_metrics_proxy.analytics.query import Query
-from llm_metrics_proxy.analytics.result import Key, Measured, ResultRow
+from llm_metrics_proxy.analytics.result import GONE, NEW, Key, Measured, ResultRow
 from llm_metrics_proxy.analytics.source import Aggregates, QueryPlan, SourceResult
 from llm_metrics_proxy.errors import QueryError
 
@@ -16,22 +19,22 @@ MAX_ROWS_IN_TIME: Final = 50_000
 _NUMBERS: Final = {"number", "bin", "flag"}
 
 
-class Order(NamedTuple):
+class GroupOrder(NamedTuple):
     """``name`` is a metric or a dimension of the query; empty: the keys as they come."""
 
     name: str
     descending: bool
 
 
-def order_of(query: Query) -> Order:
+def order_of(query: Query) -> GroupOrder:
     """By the first metric, largest first, unless the query names an order or all dimensions have one of their own."""
     name = (query.order or "").removeprefix("-")
     if name and name != "time":
-        return Order(name, query.order != name)
+        return GroupOrder(name, query.order != name)
     ordered = [dimension(one) for one in query.group_by if one != "time"]
     if all(has_order(one) for one in ordered):
-        return Order("", False)
-    return Order(query.metrics[0], True)
+        return GroupOrder("", False)
+    return GroupOrder(query.metrics[0], True)
 
 
 def rows_of(query: Query, current: Period, previous: Period | None, ranking: SourceResult | None) -> list[ResultRow]:
@@ -45,7 +48,11 @@ def rows_of(query: Query, current: Period, previous: Period | None, ranking: Sou
     if not current.names:
         totals.setdefault((), current.whole(()))  # one row, or one per bucket, even of nothing
     gone = [] if previous is None else [series for series in previous.parts if series not in totals]
-    ranked = [*_ranked(totals, current, order_of(query)), *_ranked(dict.fromkeys(gone), current, Order("", False))]
+    week = weekdays_from(query.week_start)
+    ranked = [
+        *_ranked(totals, current, order_of(query), week),
+        *_ranked(dict.fromkeys(gone), current, GroupOrder("", False), week),
+    ]
     kept, rest = ranked[: query.limit], ranked[query.limit :]
     shown = [(series, [series]) for series in kept]
     if rest:
@@ -62,6 +69,8 @@ def rows_of(query: Query, current: Period, previous: Period | None, ranking: Sou
             key=_shown_key(current.plan, series, time),
             values=_values(measures, current, previous, members, time),
             merged=len(members) if members is rest else 0,
+            partial=True if time is not None and time >= 0 and current.plan.buckets[time].partial else msgspec.UNSET,
+            presence=_presence(current, previous, members, time),
         )
         for time in _times(query, current)
         for series, members in shown
@@ -74,20 +83,32 @@ def rows_of(query: Query, current: Period, previous: Period | None, ranking: Sou
     return rows
 
 
+def _presence(
+    current: Period, previous: Period | None, members: Sequence[Series], time: int | None
+) -> str | msgspec.UnsetType:
+    """Of groups; whether a bucket has records says how it went, not whether there is such a bucket."""
+    if previous is None or not current.names:
+        return msgspec.UNSET
+    now, before = (one.part(members, time).count("requests") for one in (current, previous))
+    return msgspec.UNSET if bool(now) == bool(before) else NEW if now else GONE
+
+
 def _times(query: Query, period: Period) -> Iterable[int | None]:
     """Buckets in order, then what has no time."""
     times = period.times[::-1] if query.order == "-time" else period.times
     return times if "time" not in query.group_by else (*times, None)
 
 
-def _ranked(totals: Mapping[Series, Aggregates | None], period: Period, order: Order) -> list[Series]:
+def _ranked(
+    totals: Mapping[Series, Aggregates | None], period: Period, order: GroupOrder, week: Sequence[int]
+) -> list[Series]:
     dimensions = [dimension(name) for name in period.names]
-    by_key = sorted(totals, key=lambda series: _by_key(series, dimensions))
+    by_key = sorted(totals, key=lambda series: _by_key(series, dimensions, week))
     if order.name in period.names:
         place = period.names.index(order.name)
         return sorted(
             by_key,
-            key=lambda series: _by_key(series[place : place + 1], dimensions[place : place + 1]),
+            key=lambda series: _by_key(series[place : place + 1], dimensions[place : place + 1], week),
             reverse=order.descending,
         )
     if not order.name:
@@ -100,15 +121,17 @@ def _ranked(totals: Mapping[Series, Aggregates | None], period: Period, order: O
     return sorted(by_key, key=lambda series: _by_number(values[series], order))
 
 
-def _by_number(value: float | None, order: Order) -> tuple[bool, float]:
+def _by_number(value: float | None, order: GroupOrder) -> tuple[bool, float]:
     """What is missing comes last, whichever way the order goes."""
     return value is None, 0 if value is None else -value if order.descending else value
 
 
-def _by_key(series: Series, dimensions: Sequence[Dimension]) -> list[tuple[bool, int, Any]]:
-    """Numbers by size, bands by length, words by letters; what is missing comes last."""
+def _by_key(series: Series, dimensions: Sequence[Dimension], week: Sequence[int]) -> list[tuple[bool, int, Any]]:
+    """Numbers by size, days as weeks have them, bands by length, words by letters; what is missing comes last."""
     return [
-        (value is None, one.order.index(value) if value in one.order else 0, "" if value is None else value)
+        (value is None, week.index(value) if value in week else -1, "")
+        if one.name == "weekday"
+        else (value is None, one.order.index(value) if value in one.order else 0, "" if value is None else value)
         if one.kind not in _NUMBERS
         else (value is None, -1 if value is None else value, "")
         for value, one in zip(series, dimensions, strict=True)
@@ -139,15 +162,17 @@ def _values(
     measures: Sequence[Measure], current: Period, previous: Period | None, members: Sequence[Series], time: int | None
 ) -> dict[str, Measured]:
     part, seconds = current.part(members, time), current.seconds(members, time)
-    requests = part.count("requests")
     found: dict[str, Measured] = {}
     for one in measures:
         value, n = one.value(part, seconds)
-        coverage = n / requests if requests else None
+        possible = one.out_of(part)
+        coverage = n / possible if possible else None
         if previous is None:
             found[one.name] = Measured(value=value, n=n, coverage=coverage)
             continue
-        before, _ = one.value(previous.part(members, time), previous.seconds(members, time))
+        before, before_n = one.value(previous.part(members, time), previous.seconds(members, time))
         change = None if value is None or not before else (value - before) / abs(before)
-        found[one.name] = Measured(value=value, n=n, coverage=coverage, previous=before, change=change)
+        found[one.name] = Measured(
+            value=value, n=n, coverage=coverage, previous=before, previous_n=before_n, change=change
+        )
     return found

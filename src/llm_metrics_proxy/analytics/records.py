@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.analytics.ordering import Order
 from llm_metrics_proxy.analytics.source import Source
 
 # Values of the columns asked for, in their order, as the neutral table ``record`` says what each holds: int, float, str
@@ -37,6 +38,13 @@ class Place(NamedTuple):
     arrival: int
 
 
+class OrderedPlace(NamedTuple):
+    """A record's place in another order: its value, then as ``Place``."""
+
+    value: int | float | str | None
+    place: Place
+
+
 class Part(NamedTuple):
     """Some records of an export, perhaps none, and which share (0 to 1) of all there is to look through is done."""
 
@@ -52,6 +60,63 @@ class Carried(NamedTuple):
     of_records: int
     complete_from: datetime | None
     stopped: str | None = None
+
+
+class SessionSums(NamedTuple):
+    """All records of one session. Times are Unix microseconds; what is ``None`` no record has.
+
+    ``ended_us``: when the last answer ended. ``hit_…``: of the records that report prompt and cached tokens.
+    ``agents``: how many, the session's own among them. ``models``: names, sorted. ``app`` and ``user``: of its first
+    record.
+    """
+
+    session_id: str
+    requests: int
+    errors: int
+    first_us: int | None
+    last_us: int | None
+    ended_us: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    total_tokens: int | None
+    cached_tokens: int | None
+    hit_cached_tokens: int | None
+    hit_prompt_tokens: int | None
+    hit_requests: int
+    cost_usd: float | None
+    cost_requests: int
+    agents: int
+    models: tuple[str, ...]
+    app: str | None
+    user: str | None
+
+
+SESSION_ORDERS: Final = (
+    "first_request", "last_request", "duration_ms", "requests", "errors", "prompt_tokens", "completion_tokens",
+    "total_tokens", "cached_tokens", "cache_hit_ratio", "cost_usd", "agents", "models", "app", "user",
+)  # fmt: skip
+
+
+EVERY: Final = RequestFilter()
+
+
+class SessionPlace(NamedTuple):
+    """A session's place in a list: the value that the list is sorted by, as the engine has it, and the id."""
+
+    value: int | float | str | None
+    session_id: str
+
+
+class SessionList(NamedTuple):
+    """Which sessions: those with a selected record, whole. ``order``: of ``SESSION_ORDERS``; missing values are last,
+    and equals by session_id. ``within``: there are no other records, for who asks."""
+
+    selection: RequestFilter
+    order: str
+    descending: bool
+    after: SessionPlace | None
+    limit: int
+    within: RequestFilter = EVERY
 
 
 class Records(Protocol):
@@ -89,8 +154,20 @@ class Records(Protocol):
         deleted before its part is reached does not come.
         """
 
-    def slowest(self, selection: RequestFilter, names: Sequence[str], limit: int) -> list[Row]:
-        """Selected records that have a response_time_ms, the longest first; equals by host and arrival."""
+    def ordered(
+        self, selection: RequestFilter, names: Sequence[str], order: Order, after: OrderedPlace | None, limit: int
+    ) -> list[Row]:
+        """The first selected records behind ``after`` by ``order``, as that says; of one value, and of those without
+        one, in the order of pages. Each row has the value that it is sorted by behind its own."""
+
+    def sessions(self, asked: SessionList) -> list[tuple[SessionPlace, SessionSums]]:
+        """Sessions in the order that was asked for, each with its place in it."""
+
+    def started_by(self, session_id: str, limit: int, within: RequestFilter = EVERY) -> list[str]:
+        """Other sessions of which a selected record names this one as its parent, in the order of their ids."""
+
+    def of_session(self, session_id: str, names: Sequence[str], limit: int, within: RequestFilter = EVERY) -> list[Row]:
+        """The first selected records of a session that have a time, in the order of (timestamp, host, arrival)."""
 
     def epoch(self) -> int:
         """Another number whenever stored records were changed or removed, or older ones were carried over; new records

@@ -26,16 +26,23 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     n: int  # records it rests on
     coverage: float | None  # n / records of this row; null if there are none
     previous: float | msgspec.UnsetType | None = msgspec.UNSET
+    previous_n: int | msgspec.UnsetType = msgspec.UNSET  # records that ``previous`` rests on
     change: float | msgspec.UnsetType | None = msgspec.UNSET  # (value - previous) / |previous|
+
+
+NEW, GONE = "new", "gone"
 
 
 class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
     """One group. ``merged``: how many groups beyond the limit are in this row, and its key is null except
-    time; 0 for a single group."""
+    time; 0 for a single group. What else there is to know of a row is there only where it is so."""
 
     key: dict[str, Key]
     values: dict[str, Measured]
     merged: int = 0
+    partial: bool | msgspec.UnsetType = msgspec.UNSET  # true: part of the bucket lies outside the range, or ahead
+    # Of a comparison: `new`, a group without records in the period before, or `gone`, one without any in this one.
+    presence: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,27 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from llm_metrics_proxy.analytics.filters import NO_VALUE
-from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
+from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY, literal
 
 UNFIT: Final = "unfit_values"
-MAX_UNFIT_CHARS: Final = 256
 
 
 def described(value: Any) -> str:
     """A stored word (a version, an outcome) as people and JSON keys see it."""
     return NO_VALUE if value is None else str(value)
-
-
-def literal(value: Any) -> str:
-    """As SQL writes it, so that '5', 5 and X'35' stay apart; cut to ``MAX_UNFIT_CHARS``."""
-    if isinstance(value, bytes):
-        text = f"X'{value[:MAX_UNFIT_CHARS].hex().upper()}'"
-    elif isinstance(value, str):
-        quoted = value[:MAX_UNFIT_CHARS].replace("'", "''")
-        text = f"'{quoted}'"
-    else:
-        text = repr(value)
-    return text if len(text) <= MAX_UNFIT_CHARS else f"{text[: MAX_UNFIT_CHARS - 1]}…"
 
 
 def _as_is(value: Any) -> Any:

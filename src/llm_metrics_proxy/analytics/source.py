@@ -21,7 +21,8 @@ from llm_metrics_proxy.analytics.slos import Slo
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What a source must find out about every group, besides how many records it has."""
 
-    # Of: succeeded, failed, errors (has an error_category), good (succeeded, and meets every SLO of the plan).
+    # Of: succeeded, failed, errors (has an error_category), good (succeeded, and meets every SLO of the plan),
+    # priced_sessions (different sessions of the records that have a cost; 0 for groups that were merged).
     counts: frozenset[str] = frozenset()
     moments: frozenset[str] = frozenset()  # columns of ``measures.FIELDS``: n and sum
     extremes: frozenset[str] = frozenset()  # columns of moments: min and max too
@@ -130,6 +131,10 @@ class Source(Protocol):
     def relative_error(self) -> float:
         """Of percentiles; 0 where they are exact."""
 
+    @property
+    def us_per_record(self) -> float:
+        """About how long a plan takes for each record of its range; 0: it does not read them all."""
+
     def can_answer(self, plan: QueryPlan) -> bool:
         """Whether it has everything that the plan needs, at this moment. Raises ``StoreError``."""
 
@@ -150,3 +155,22 @@ class Source(Protocol):
 
         Raises ``StoreError``, and ``QueryError`` where a plan has more groups than are held in memory.
         """
+
+
+class OfEveryRecord:
+    """What a ``Source`` that reads the records themselves says: exact, of any plan, and the last one that is asked."""
+
+    name = "records"
+    relative_error = 0.0
+
+    def can_answer(self, plan: QueryPlan) -> bool:  # noqa: ARG002 -- it can answer any
+        """Records hold everything."""
+        return True
+
+    def is_worth_it(self, plan: QueryPlan) -> bool:  # noqa: ARG002
+        """There is no other source after it."""
+        return True
+
+    def describe(self, plan: QueryPlan) -> str:  # noqa: ARG002
+        """It reads the same of every plan."""
+        return "records: every one of the range"

@@ -14,10 +14,11 @@ import msgspec
 from llm_metrics_proxy.analytics.exact import finite
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.history import History
-from llm_metrics_proxy.analytics.metrics import COST, DISTRIBUTIONS, PERCENTILES, TOKEN_SUMS
+from llm_metrics_proxy.analytics.measures import measure
+from llm_metrics_proxy.analytics.metrics import COST, DISTRIBUTIONS, KEPT_TOKEN_SUMS, PERCENTILES, SAVINGS
 from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.analytics.rows import described
-from llm_metrics_proxy.analytics.source import ColumnStats, Needs, QueryPlan
+from llm_metrics_proxy.analytics.source import Aggregates, ColumnStats, Needs, QueryPlan
 from llm_metrics_proxy.analytics.sources import pruned_before, source_for
 from llm_metrics_proxy.analytics.versions import by_name
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -55,6 +56,15 @@ class CostSum(msgspec.Struct, frozen=True, kw_only=True):
     sum: float | None
 
 
+class CacheSums(msgspec.Struct, frozen=True, kw_only=True):
+    """What prompt caches did, over the ``n`` records whose server reports cached tokens."""
+
+    n: int
+    hit_ratio: float | None  # cached tokens / prompt tokens of these, 0 to 1
+    coverage: float | None  # these / records with prompt tokens
+    savings_usd: CostSum  # below 0: writing cost more than reading saved
+
+
 class ErrorCount(msgspec.Struct, frozen=True, kw_only=True):
     """``n`` records that ended like this; ``error_type`` is ``None`` where there was no word for it, ``outcome`` in
     failed records of older programs, which kept none."""
@@ -90,12 +100,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     distributions: dict[str, Distribution]
     tokens: dict[str, TokenSum]
     cost_usd: CostSum  # as priced when they were stored
+    cache: CacheSums
     app_versions: dict[str, int]  # records by the version whose formulas calculated their derived columns
     history: History | None = None  # older records that are not counted here yet; null: none is missing
 
 
-_NAMES: Final = [metric.name for metric in (*TOKEN_SUMS, COST, *DISTRIBUTIONS)]
-_TOTALS: Final = Needs(
+_NAMES: Final = [metric.name for metric in (*KEPT_TOKEN_SUMS, COST, SAVINGS, *DISTRIBUTIONS)]
+_HITS: Final = measure("cache_hit_ratio")
+_TOTALS: Final = _HITS.needs | Needs(
     counts=frozenset({"succeeded", "failed"}),
     moments=frozenset(_NAMES),
     quantiles=frozenset((metric.name, fraction) for metric in DISTRIBUTIONS for fraction in PERCENTILES),
@@ -145,9 +157,21 @@ def summarise(records: Records, selection: RequestFilter) -> Summary:
         errors=errors[:MAX_ERROR_TYPES],
         further_errors=sum(error.n for error in errors[MAX_ERROR_TYPES:]),
         distributions={metric.name: _distribution(metric.unit, whole.moments(metric.name)) for metric in DISTRIBUTIONS},
-        tokens={metric.name: _tokens(whole.moments(metric.name)) for metric in TOKEN_SUMS},
+        tokens={metric.name: _tokens(whole.moments(metric.name)) for metric in KEPT_TOKEN_SUMS},
         cost_usd=CostSum(n=cost.n, sum=finite(cost.sum)),
+        cache=_caches(whole),
         app_versions=by_name(totals.versions),
+    )
+
+
+def _caches(whole: Aggregates) -> CacheSums:
+    ratio, n = _HITS.value(whole, 0)
+    possible, savings = _HITS.out_of(whole), whole.moments(SAVINGS.name)
+    return CacheSums(
+        n=n,
+        hit_ratio=ratio,
+        coverage=n / possible if possible else None,
+        savings_usd=CostSum(n=savings.n, sum=finite(savings.sum)),
     )
 
 

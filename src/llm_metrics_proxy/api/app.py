@@ -28,9 +28,12 @@ from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters,
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_routes import add_query_routes
 from llm_metrics_proxy.api.quota_routes import add_quota_routes
+from llm_metrics_proxy.api.recorded_session_routes import add_recorded_session_routes
 from llm_metrics_proxy.api.report_routes import add_report_routes
 from llm_metrics_proxy.api.schemas import Versions, answer
+from llm_metrics_proxy.api.scoped import ScopedApps, refuse_others
 from llm_metrics_proxy.api.scrapes import Scrapes
+from llm_metrics_proxy.api.server_routes import add_server_routes
 from llm_metrics_proxy.api.session_routes import add_session_routes
 from llm_metrics_proxy.api.settings import add_settings_routes
 from llm_metrics_proxy.api.site import VIEW_PATHS, add_site_routes
@@ -55,7 +58,19 @@ def create_app(ports: ApiPorts) -> FastAPI:
         allowed_hosts=ports.allowed_hosts,
         trusted_proxies=ports.trusted_proxies,
         open_paths=frozenset({*VIEW_PATHS, *(f"/{name}" for name in ports.site)}),
+        scoped=ScopedApps(ports, _scoped_app).of,
     )
+    return _app(ports, [guard])
+
+
+def _scoped_app(ports: ApiPorts) -> FastAPI:
+    """Behind the guard of the whole one, for who sees some records only."""
+    app = _app(ports, [])
+    refuse_others(app.routes)
+    return app
+
+
+def _app(ports: ApiPorts, middleware: list[Middleware]) -> FastAPI:
     app = FastAPI(
         title="LLM Metrics Proxy",
         version=APP_VERSION,
@@ -64,7 +79,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers=HANDLERS,  # type: ignore[arg-type]
-        middleware=[guard],
+        middleware=middleware,
     )
     if not ports.answers:
         _add_service_routes(app, ports)
@@ -74,11 +89,18 @@ def create_app(ports: ApiPorts) -> FastAPI:
     _add_metric_routes(routes, ports)
     _add_service_routes(app, ports)
     for add in (
-        add_export_routes, add_live_routes, add_report_routes, add_query_routes, add_watch_routes, add_quota_routes,
+        add_export_routes,
+        add_live_routes,
+        add_report_routes,
+        add_query_routes,
+        add_watch_routes,
+        add_quota_routes,
         add_settings_routes,
-    ):  # fmt: skip
+        add_recorded_session_routes,
+        add_server_routes,
+    ):
         add(routes, ports)
-    add_session_routes(app, ports.sessions, APP_VERSION)
+    add_session_routes(app, ports.sessions, APP_VERSION, ports.reader, lambda: (ports.proxy_url, ports.simulated()))
     add_site_routes(app, ports.site)
     app.openapi = lambda: document(app, with_token=ports.sessions is not None)  # type: ignore[method-assign]
     return app
@@ -87,14 +109,14 @@ def create_app(ports: ApiPorts) -> FastAPI:
 def _add_record_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     @routes.get(
         "requests",
-        "Records, newest first, page by page",
+        "Records, newest first or in another order, page by page",
         answer("RequestPage", "A page; ask for the next with `next_cursor`."),
         ListParameters,
         tag="records",
     )
     def read_requests(parameters: Annotated[ListParameters, Query()]) -> Response:
         selection = parameters.to_filter()
-        page = list_requests(ports.records, selection, parameters.limit, parameters.cursor)
+        page = list_requests(ports.records, selection, parameters.limit, parameters.cursor, parameters.to_order())
         return json_response(
             {
                 "app_version": APP_VERSION,
@@ -202,7 +224,9 @@ def _add_service_routes(app: FastAPI, ports: ApiPorts) -> None:
 
     def exposed(accept: str) -> tuple[bytes, str]:
         telemetry = None if ports.telemetry is None else ports.telemetry()
-        return exposition.render(health(), accept, watch=ports.watch, telemetry=telemetry, now=ports.clock())
+        return exposition.render(
+            health(), accept, watch=ports.watch, telemetry=telemetry, now=ports.clock(), servers=ports.servers.seen()
+        )
 
     scrapes = Scrapes(exposed)
 

@@ -48,7 +48,7 @@ class DataRoutes:
     ) -> Callable[[_Route], _Route]:
         """A decorator for a function that takes these ``parameters``; others are refused. ``shown`` is the answer with
         status 200. A route that reads records refuses while the database cannot be read yet."""
-        known = Depends(KnownOnly(parameters, repeatable=("slo",)))
+        known = Depends(KnownOnly(parameters, repeatable=("slo", "where")))
         return self._app.get(
             f"/api/v1/{path}",
             summary=summary,

@@ -1,30 +1,17 @@
-"""A page that shows the OpenAPI document to people: plain HTML, made here, with no script and nothing from elsewhere.
+"""A page that shows the OpenAPI document to people, and asks what they want to try: nothing in it is from elsewhere.
 
 Swagger UI comes from a CDN, which a closed network cannot reach and the content security policy forbids.
 """
 
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from html import escape
 from typing import Any, Final
 
-_STYLE: Final = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff;
-overflow-wrap:anywhere}
-h2{margin-top:2.5rem;border-bottom:1px solid #d5dae1}
-code,.method{font:.95em ui-monospace,monospace;background:#eef1f5;padding:.1em .3em;border-radius:.2em}
-.method{font-weight:600}
-table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}
-th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bottom:1px solid #e4e8ed}
-@media(max-width:30rem){th{display:none}td{display:block;padding:.1rem 0;border:0}
-tr{display:block;padding:.4rem 0;border-bottom:1px solid #e4e8ed}}
-@media(prefers-color-scheme:dark){body{color:#dde3ea;background:#14181d}code,.method{background:#262d36}
-th,td,h2{border-color:#38414c}a{color:#8ab4f8}}
-"""
-_STYLE_HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()
+from llm_metrics_proxy.api.docs_parts import SCRIPT, STYLE, source_of
+
 CONTENT_SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    f"default-src 'none'; style-src {source_of(STYLE)}; script-src {source_of(SCRIPT)}; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 
 
@@ -38,44 +25,112 @@ def _page(document: dict[str, Any]) -> Iterator[str]:
     title = f"{info['title']} {info['version']}"
     yield f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
-    yield f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1><p>{_text(info['description'])}</p>"
+    yield f'<style>{STYLE}</style></head><body><div class="page">'
+    yield from _contents(document)
+    yield f"<main><h1>{escape(title)}</h1><p>{_text(info['description'])}</p>"
     yield '<p>For programs: <a href="openapi.json">openapi.json</a>.</p>'
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             yield from _operation(method, path, operation)
-    yield "<h1>Shapes</h1>"
+    yield '<h1 id="shapes">Shapes</h1>'
     for name, schema in document["components"]["schemas"].items():
-        yield f'<h2 id="{escape(name)}">{escape(name)}</h2><p>{_text(schema.get("description", ""))}</p>'
-        properties = schema.get("properties", {}).items()
-        yield _table(
-            ("field", "type", "unit", "meaning"),
-            [(f"<code>{escape(field)}</code>", _type(of), _unit(of), _meaning(of)) for field, of in properties],
+        yield f'<section id="{escape(name)}"><h2>{escape(name)}</h2><p>{_text(schema.get("description", ""))}</p>'
+        yield _list(
+            [
+                (f"<code>{escape(field)}</code>", " · ".join(filter(None, (_type(of), _unit(of)))), _meaning(of))
+                for field, of in schema.get("properties", {}).items()
+            ]
         )
-    yield "</body></html>"
+        yield "</section>"
+    yield f"</main></div><script>{SCRIPT}</script></body></html>"
+
+
+def _contents(document: dict[str, Any]) -> Iterator[str]:
+    """Where everything stands: paths by their first tag, in the order of the document."""
+    groups: dict[str, list[str]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            tag = next(iter(operation.get("tags", ())), "other")
+            link = f'<li><a href="#{_place(method, path)}">{escape(path.removeprefix("/api/v1"))}</a></li>'
+            groups.setdefault(str(tag), []).append(link)
+    yield '<nav aria-label="Contents">'
+    for tag, links in groups.items():
+        yield f"<b>{escape(tag.capitalize())}</b><ul>{''.join(links)}</ul>"
+    yield '<ul><li><a href="#shapes">Shapes</a></li></ul></nav>'
+
+
+def _place(method: str, path: str) -> str:
+    return escape(f"{method}-{path.strip('/').replace('/', '-')}")
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
-    yield f'<h2><span class="method">{escape(method.upper())}</span> <code>{escape(path)}</code></h2>'
-    yield f"<p>{_text(operation.get('summary', ''))}.</p>"
+    """One path: what it takes, with a field for each, a button that asks, and what it answers."""
     parameters = operation.get("parameters", [])
-    yield _table(
-        ("parameter", "type", "meaning"),
-        [(f"<code>{escape(one['name'])}</code>", _type(one["schema"]), _meaning(one)) for one in parameters],
+    yield f'<section id="{_place(method, path)}"><h2><span class="method">{escape(method.upper())}</span> '
+    yield f"<code>{escape(path)}</code></h2><p>{_text(operation.get('summary', ''))}.</p>"
+    if method == "get":
+        yield f'<form data-path="{escape(path)}">'
+    if parameters:
+        rows = (
+            f"<div><dt><code>{escape(one['name'])}</code>{_kind(_type(one['schema']))}</dt><dd>{_meaning(one)}</dd>"
+            f"<dd>{_field(one)}</dd></div>"
+            for one in parameters
+        )
+        yield f"<details{' open' if len(parameters) <= _FEW else ''}><summary>Parameters</summary>"
+        yield f'<dl class="values">{"".join(rows)}</dl></details>'
+    if method == "get":
+        yield '<div class="send"><button type="submit">Send</button>'
+        yield '<span class="status" role="status"></span></div>'
+        yield '<pre tabindex="0" aria-label="Answer" hidden></pre></form>'
+    yield "<h3>Answers</h3>"
+    yield _list(
+        [
+            (
+                f"<code>{escape(status)}</code>",
+                _type(answer.get("content", {}).get("application/json", {}).get("schema", {})),
+                _text(answer["description"]),
+            )
+            for status, answer in operation["responses"].items()
+        ]
     )
-    rows = []
-    for status, answer in operation["responses"].items():
-        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
-        rows.append((f"<code>{escape(status)}</code>", _type(schema), _text(answer["description"])))
-    yield _table(("status", "body", "meaning"), rows)
+    yield "</section>"
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """``rows`` are HTML already; without any, nothing."""
+_FEW: Final = 8  # so many parameters do not push the button out of sight
+
+
+def _field(parameter: dict[str, Any]) -> str:
+    """Where a value for this parameter is given; empty: it is not sent."""
+    schema = parameter["schema"]
+    name, where = escape(parameter["name"]), escape(parameter.get("in", "query"))
+    common = f'name="{name}" data-in="{where}" aria-label="{name}"'
+    choices = _choices(schema)
+    if choices:
+        options = "".join(f"<option>{escape(str(choice))}</option>" for choice in choices)
+        return f'<select {common}><option value=""></option>{options}</select>'
+    needed = " required" if parameter.get("required") else ""
+    default = schema.get("default")
+    shown = "" if default is None else escape(str(default))
+    return f'<input {common} placeholder="{shown}" autocomplete="off"{needed}>'
+
+
+def _choices(schema: dict[str, Any]) -> Sequence[Any]:
+    if schema.get("type") == "boolean":
+        return ("true", "false")
+    found = [choice for one in (schema, *schema.get("anyOf", ())) for choice in one.get("enum", ())]
+    return found if all(isinstance(choice, str) for choice in found) else ()
+
+
+def _kind(words: str) -> str:
+    return f'<span class="type">{words}</span>'
+
+
+def _list(rows: Sequence[tuple[str, str, str]]) -> str:
+    """``rows`` are a name, its kind and its meaning, as HTML already; without any, nothing."""
     if not rows:
         return ""
-    cells = "".join(f"<th>{name}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><tr>{cells}</tr>{body}</table>"
+    body = "".join(f"<div><dt>{name}{_kind(kind)}</dt><dd>{meaning}</dd></div>" for name, kind, meaning in rows)
+    return f"<dl>{body}</dl>"
 
 
 def _type(schema: dict[str, Any]) -> str:

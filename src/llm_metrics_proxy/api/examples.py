@@ -12,6 +12,8 @@ from llm_metrics_proxy.analytics.heatmap import Heatmap, HeatmapQuery
 from llm_metrics_proxy.analytics.measures import FIELDS
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
+from llm_metrics_proxy.api.change_examples import changes
+from llm_metrics_proxy.api.session_examples import session_detail, session_page
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.wire.error_types import TAXONOMY
 
@@ -25,7 +27,8 @@ def _row(key: dict[str, Key], requests: int, rate: float, p95_ms: float, *, befo
     values = {}
     for name, value in zip(_METRICS, (requests, rate, p95_ms), strict=True):
         previous = _BEFORE[name]
-        more = {"previous": previous, "change": (value - previous) / previous} if before else {}
+        moved = (value - previous) / previous
+        more: dict[str, Any] = {"previous": previous, "previous_n": 40, "change": moved} if before else {}
         values[name] = Measured(value=value, n=requests, coverage=1.0, **more)
     return ResultRow(key=key, values=values)
 
@@ -119,7 +122,7 @@ def _errors_example() -> dict[str, Any]:
     times = {limited.type: "2026-03-01T12:00:41.118802Z", gone.type: "2026-03-01T12:00:03.250114Z"}
     return {
         "app_version": APP_VERSION,
-        "filter": msgspec.to_builtins(RequestFilter(model="llama3.1:8b")),
+        "filter": msgspec.json.decode(msgspec.json.encode(RequestFilter(model="llama3.1:8b"))),
         "source": "records",
         "pruned_before": None,
         "first_timestamp": "2026-03-01T12:00:00.104220Z",
@@ -196,8 +199,11 @@ EXAMPLES: Final[dict[str, Any]] = {
             "/api/v1/timeseries": _over_time(limit=10),
             "/api/v1/breakdown": _by_model(),
             "/api/v1/compare": _compared(),
+            "/api/v1/changes": changes(_START, _END),
             "/api/v1/distribution": _histogram(),
             "/api/v1/heatmap": _heatmap(),
+            "/api/v1/sessions": session_page(),
+            "/api/v1/sessions/{session_id}": session_detail(),
         }.items()
     },
 }

@@ -15,14 +15,15 @@ JSON: forms and text go out to any site without a question (the "simple" request
 import asyncio
 import logging
 from collections.abc import Callable, Set
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from llm_metrics_proxy.analytics.scope import ReadToken
 from llm_metrics_proxy.api.answers import error_response, too_many_attempts
 from llm_metrics_proxy.api.scope import ABORT, ASKED_FOR_HEAD, REFUSAL, with_asker, with_one_slash
-from llm_metrics_proxy.api.session import Sessions
+from llm_metrics_proxy.api.session import SessionAccess, Sessions
 from llm_metrics_proxy.api.session_routes import PATH as SESSION_PATH
 from llm_metrics_proxy.doors import HostRule, host_name, is_same_origin
 from llm_metrics_proxy.forwarded import Asker, asker
@@ -42,6 +43,19 @@ _HEADERS: Final = {
 }
 
 
+def _always() -> bool:
+    return True
+
+
+class _Admission(NamedTuple):
+    """``refusal``: the answer to who is not let in. ``holds``: asked while answering, whether that may still go on.
+    ``token``: that of who sees some records only."""
+
+    refusal: ASGIApp | None
+    holds: Callable[[], bool] = _always
+    token: ReadToken | None = None
+
+
 class Guard:
     """Wraps the whole application. A route may set its own value of any of the security headers."""
 
@@ -53,14 +67,16 @@ class Guard:
         allowed_hosts: Set[str] = frozenset(),
         open_paths: Set[str] = frozenset(),
         trusted_proxies: tuple[str, ...] = (),
+        scoped: Callable[[ReadToken], ASGIApp] | None = None,
     ) -> None:
         """``sessions`` know the token and the browsers that gave it; none: no token is needed.
 
         ``allowed_hosts``: names that Host may have without a token, besides IP addresses and localhost. ``open_paths``:
         files without data, such as the sign-in page. ``trusted_proxies``: networks of peers whose forwarding headers
-        are believed.
+        are believed. ``scoped`` answers those whose token sees some records only, in place of ``app``.
         """
         self._app = app
+        self._scoped = scoped
         self._sessions = sessions
         self._open_paths = OPEN_PATHS | open_paths
         self._hosts = HostRule(map(host_name, allowed_hosts), any_address=True)
@@ -76,7 +92,7 @@ class Guard:
         client = asker(scope["client"][0] if scope.get("client") else "", headers.items(), self._trusted)
         is_head = scope["method"] == "HEAD"
         started = is_over = False
-        refusal, holds = self._admission(scope, headers, client)
+        refusal, holds, token = self._admission(scope, headers, client)
 
         async def guarded_send(message: Message) -> None:
             nonlocal started, is_over
@@ -95,7 +111,8 @@ class Guard:
 
         inner = with_asker({**scope, "method": "GET", ASKED_FOR_HEAD: True} if is_head else scope, client)
         try:
-            await (self._app if refusal is None else refusal)(inner, receive, guarded_send)
+            app = await self._of(token) if refusal is None else refusal
+            await app(inner, receive, guarded_send)
         except Exception:
             if is_over:
                 await asyncio.sleep(0)  # so that the server knows that the connection is broken off
@@ -106,36 +123,44 @@ class Guard:
             answer = error_response(500, "internal_error", "this should not have happened; the log says more")
             await answer(scope, receive, guarded_send)
 
-    def _admission(self, scope: Scope, headers: Headers, client: Asker) -> tuple[ASGIApp | None, Callable[[], bool]]:
-        """The answer that refuses the request, or ``None``; and a check, while answering, that it may still go on."""
+    async def _of(self, token: ReadToken | None) -> ASGIApp:
+        """Who answers the holder of a token; none: of the one that sees everything."""
+        if token is None:
+            return self._app
+        assert self._scoped is not None, "tokens that see some records only need an application"
+        return await asyncio.to_thread(self._scoped, token)
+
+    def _admission(self, scope: Scope, headers: Headers, client: Asker) -> _Admission:
+        """Whether the request is let in."""
         if REFUSAL in scope:
-            return scope[REFUSAL], _always
+            return _Admission(scope[REFUSAL])
         if self._sessions is None and not self._is_known(headers.getlist("host")):
-            return _misdirected(), _always
+            return _Admission(_misdirected())
         if scope["method"] not in _SAFE:
             if not _is_of_own_origin(headers, client):
-                return _foreign(), _always
+                return _Admission(_foreign())
             if _has_body(headers) and not _is_json(headers):
-                return _not_json(), _always
+                return _Admission(_not_json())
         if self._sessions is None or scope["path"] in self._open_paths:
-            return None, _always
+            return _Admission(None)
         if scope["path"] == SESSION_PATH and scope["method"] in {"POST", "DELETE"}:
-            return None, _always  # it checks the token itself
+            return _Admission(None)  # it checks the token itself
         return self._by_token(self._sessions, headers, client)
 
-    def _by_token(
-        self, sessions: Sessions, headers: Headers, client: Asker
-    ) -> tuple[ASGIApp | None, Callable[[], bool]]:
+    def _by_token(self, sessions: Sessions, headers: Headers, client: Asker) -> _Admission:
         cookies = sessions.values(headers.getlist("cookie"))
-        if sessions.knows(cookies):  # first, so that a guesser at the same address signs nobody out
-            return None, lambda: sessions.knows(cookies)
+        access = sessions.access(cookies)
+        if access is not None:  # first, so that a guesser at the same address signs nobody out
+            return _Admission(None, lambda: sessions.access(cookies) == access, access.token)
         given = _bearer(headers)
         if not given:
-            return _unauthorised(), _always
+            return _Admission(_unauthorised())
         verdict = sessions.judge(client.address, given)
         if verdict.wait_s > 0:
-            return too_many_attempts(verdict.wait_s), _always
-        return (None if verdict.right else _unauthorised()), _always
+            return _Admission(too_many_attempts(verdict.wait_s))
+        if not verdict.right:
+            return _Admission(_unauthorised())
+        return _Admission(None, lambda: sessions.still(SessionAccess(verdict.token)), verdict.token)
 
     def _is_known(self, hosts: list[str]) -> bool:
         """Only HTTP/1.0 may lack Host: load balancers that check /health do, browsers do not."""
@@ -168,10 +193,6 @@ def _bearer(headers: Headers) -> bytes:
     """The token that was sent, or nothing. HTTP headers arrive as latin-1 (RFC 9110 section 5.5)."""
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
     return credentials.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
-
-
-def _always() -> bool:
-    return True
 
 
 def _nothing() -> None:

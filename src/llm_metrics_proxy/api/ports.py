@@ -8,12 +8,16 @@ from typing import NamedTuple, Protocol
 
 from llm_metrics_proxy.analytics import MigrationRun
 from llm_metrics_proxy.analytics.records import Records
+from llm_metrics_proxy.analytics.scope import ReadToken
 from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.api.site import Asset
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.ingestion import IngestionStatus
+from llm_metrics_proxy.quotas import LimitWindow
 from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.servers.report import NO_SERVERS, ServersPort
 from llm_metrics_proxy.storage.base import ShippingStatus
+from llm_metrics_proxy.watch.budgets import BudgetReport
 from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 
 
@@ -104,6 +108,9 @@ class WatchPorts(Protocol):
     def alerts(self) -> list[AlertReport]:
         """Every alert, in the order of the file."""
 
+    def budgets(self) -> list[BudgetReport]:
+        """Every budget, in the order of the file."""
+
 
 class Telemetry(Protocol):
     """How sending telemetry fares."""
@@ -148,6 +155,11 @@ class ApiPorts:
     settings: Callable[[], Sequence[Mapping[str, str]]] = tuple
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
     watch: WatchPorts | None = None  # none: nothing is watched here
+    windows: Callable[[], list[tuple[LimitWindow, ...]]] | None = None  # of servers' limits; none: those of ``book``
+    reader: ReadToken | None = None  # whose part of the records this is; none: all of them
+    servers: ServersPort = NO_SERVERS
+    proxy_url: str = ""  # where clients reach the proxy; empty: not known
+    simulated: Callable[[], bool] = lambda: False  # the backend is the simulated one
     telemetry: Callable[[], Telemetry] | None = None  # none: none is sent
     disks: Callable[[], Mapping[str, DiskStatus]] = dict  # those of the database and the journal
     low_disks: Callable[[], Mapping[str, DiskStatus]] = dict  # of them, those whose last room is kept for storing

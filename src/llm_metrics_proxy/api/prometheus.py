@@ -5,7 +5,7 @@ record, from the live ``Health``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -23,7 +23,9 @@ from llm_metrics_proxy.api.health import (
 from llm_metrics_proxy.api.ports import Telemetry, WatchPorts
 from llm_metrics_proxy.api.prometheus_series import FAMILIES, PREFIX, SeriesLines
 from llm_metrics_proxy.counters import CounterBook
-from llm_metrics_proxy.quotas import QuotaLeft
+from llm_metrics_proxy.quotas import Outlook, QuotaLeft, look_ahead
+from llm_metrics_proxy.servers.seen import AskingState, GpuSeen, Seen, ServerSeen
+from llm_metrics_proxy.watch.budgets import BudgetReport, BudgetStanding
 from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 
 _T = TypeVar("_T")
@@ -82,16 +84,106 @@ _ALERT_METRICS: Final[_Table[AlertReport]] = (
     (_GAUGE, "alert_firing", "1 while the alert fires.", lambda a: a.phase == FIRING),
     (_GAUGE, "alert_messages_waiting", "Messages that the alert's webhook has not taken yet.", lambda a: a.waiting),
 )
-_QUOTA_METRICS: Final[_Table[QuotaLeft]] = (
+
+
+class _LimitNow(NamedTuple):
+    """A window of a server's limit that is not over."""
+
+    left: QuotaLeft
+    outlook: Outlook
+
+
+_QUOTA_METRICS: Final[_Table[_LimitNow]] = (
     (
         _GAUGE,
         "quota_left_ratio",
         "The share of a server's limit that is left, until its reset.",
-        lambda q: q.left_ratio,
+        lambda q: q.left.left_ratio,
     ),
-    (_GAUGE, "quota_left", "Requests or tokens that are left of a server's limit, until its reset.", lambda q: q.left),
-    (_GAUGE, "quota_reset_timestamp_seconds", "When that limit begins anew.", lambda q: q.resets_at),
+    (
+        _GAUGE,
+        "quota_left",
+        "Requests or tokens that are left of a server's limit, until its reset.",
+        lambda q: q.left.left,
+    ),
+    (_GAUGE, "quota_reset_timestamp_seconds", "When that limit begins anew.", lambda q: q.left.resets_at),
+    (
+        _GAUGE,
+        "quota_burn_ratio_per_second",
+        "The share of the limit that a second uses, at the rate of late.",
+        lambda q: None if q.outlook.burn_ratio_per_h is None else q.outlook.burn_ratio_per_h / 3600,
+    ),
+    (
+        _GAUGE,
+        "quota_runs_out_timestamp_seconds",
+        "When the limit is used up at that rate, before its reset or after.",
+        lambda q: q.outlook.runs_out_at,
+    ),
+    (
+        _GAUGE,
+        "quota_left_at_reset_ratio",
+        "The share of the limit that is left at its reset, at that rate.",
+        lambda q: q.outlook.left_at_reset_ratio,
+    ),
 )
+
+
+def _said(measure: str) -> Callable[[ServerSeen], float | None]:
+    return lambda server: server.reading.gauges.get(measure) if server.reading is not None else None
+
+
+def _of_gpu(measure: str) -> Callable[[GpuSeen], float | None]:
+    return lambda gpu: gpu.reading.gauges.get(measure)
+
+
+_NOT_ASKED: Final = frozenset({AskingState.NOT_ASKED, AskingState.OFF, AskingState.REMOTE})
+_SERVER_METRICS: Final[_Table[ServerSeen]] = (
+    (
+        _GAUGE,
+        "server_up",
+        "1 if the server answered when it was last asked for numbers of its own.",
+        lambda s: None if s.state in _NOT_ASKED else s.state is not AskingState.SILENT,
+    ),
+    (_GAUGE, "server_requests_running", "Requests that the server says it works on.", _said("running")),
+    (_GAUGE, "server_requests_waiting", "Requests that the server says wait in its queue.", _said("waiting")),
+    (_GAUGE, "server_kv_cache_usage_ratio", "Share of the server's KV cache in use.", _said("kv_cache_ratio")),
+    (_GAUGE, "server_slots", "Requests that the server can work on at once.", _said("slots")),
+    (_GAUGE, "server_models_loaded", "Models in the server's memory.", _said("models_loaded")),
+    (_GAUGE, "server_model_vram_bytes", "Memory of GPUs that its models take.", _said("vram_bytes")),
+)
+_GPU_METRICS: Final[_Table[GpuSeen]] = (
+    (_GAUGE, "gpu_utilization_ratio", "Share of the time in which the GPU worked.", _of_gpu("utilisation_ratio")),
+    (_GAUGE, "gpu_memory_used_bytes", "Memory of the GPU in use.", _of_gpu("memory_used_bytes")),
+    (_GAUGE, "gpu_memory_bytes", "Memory of the GPU.", _of_gpu("memory_bytes")),
+    (_GAUGE, "gpu_power_watts", "Power that the GPU draws.", _of_gpu("power_w")),
+    (_GAUGE, "gpu_temperature_celsius", "Temperature of the GPU.", _of_gpu("temperature_c")),
+)
+
+
+class _BudgetNow(NamedTuple):
+    """How one budget stands, or one value of a budget for each."""
+
+    budget: BudgetReport
+    standing: BudgetStanding
+
+
+_BUDGET_METRICS: Final[_Table[_BudgetNow]] = (
+    (_GAUGE, "budget_limit", "The budget, in US dollars or tokens.", lambda b: b.budget.limit),
+    (_GAUGE, "budget_used", "What was used of it in this period, in the same unit.", lambda b: b.standing.spent),
+    (
+        _GAUGE,
+        "budget_used_ratio",
+        "The share of the budget that was used in this period.",
+        lambda b: b.standing.spent_ratio,
+    ),
+    (
+        _GAUGE,
+        "budget_projected_ratio",
+        "The share that will be used by the end of the period, at the rate of late.",
+        lambda b: b.standing.projected_ratio,
+    ),
+)
+_MOST_BUDGET_SERIES: Final = 20  # of a budget for each value: those that used most
 
 
 def _families(table: _Table[_T], labels: Mapping[str, Callable[[_T], str]], rows: Iterable[_T]) -> Iterator[Metric]:
@@ -108,8 +200,14 @@ class _Live(Collector):
     """What is not counted by model, as it is when ``collect`` runs; also families that have no series yet."""
 
     def __init__(
-        self, health: Health, watch: WatchPorts | None, telemetry: Telemetry | None, quotas: Sequence[QuotaLeft] = ()
+        self,
+        health: Health,
+        watch: WatchPorts | None,
+        telemetry: Telemetry | None,
+        quotas: Sequence[_LimitNow] = (),
+        servers: Seen = Seen(),  # noqa: B008 -- a value
     ) -> None:
+        self._servers = servers
         self._health = health
         self._quotas = quotas
         self._watch = watch
@@ -122,12 +220,14 @@ class _Live(Collector):
         )
         yield from self._live_families()
         yield from self._watched_families()
-        labels: dict[str, Callable[[QuotaLeft], str]] = {
-            "backend": lambda quota: quota.backend,
-            "api_key_id": lambda quota: quota.api_key_id,
-            "limit": lambda quota: quota.limit,
+        labels: dict[str, Callable[[_LimitNow], str]] = {
+            "backend": lambda quota: quota.left.backend,
+            "api_key_id": lambda quota: quota.left.api_key_id,
+            "limit": lambda quota: quota.left.limit,
         }
         yield from _families(_QUOTA_METRICS, labels, self._quotas)
+        yield from _families(_SERVER_METRICS, {"backend_name": lambda one: one.name}, self._servers.servers)
+        yield from _families(_GPU_METRICS, {"gpu": lambda one: one.name}, self._servers.gpus)
         if self._telemetry is not None:
             sent, dropped = self._telemetry.spans_sent, self._telemetry.dropped
             yield CounterMetricFamily(PREFIX + "otlp_spans", "Spans that the receiver took.", sent)
@@ -137,6 +237,14 @@ class _Live(Collector):
         slos, alerts = (self._watch.slos(), self._watch.alerts()) if self._watch is not None else ([], [])
         yield from _families(_SLO_METRICS, {"slo": lambda slo: slo.name}, slos)
         yield from _families(_ALERT_METRICS, {"alert": lambda alert: alert.name}, alerts)
+        budgets = [] if self._watch is None else self._watch.budgets()
+        labels: dict[str, Callable[[_BudgetNow], str]] = {
+            "budget": lambda now: now.budget.name,
+            "value": lambda now: now.standing.value or "",
+            "unit": lambda now: now.budget.unit,
+        }
+        standing = [_BudgetNow(each, one) for each in budgets for one in each.standings[:_MOST_BUDGET_SERIES]]
+        yield from _families(_BUDGET_METRICS, labels, standing)
 
     def _live_families(self) -> Iterator[Metric]:
         workers, ingestion = self._health.workers, self._health.ingestion
@@ -199,6 +307,7 @@ class Exposition:
         watch: WatchPorts | None = None,
         telemetry: Telemetry | None = None,
         now: float = 0.0,
+        servers: Seen = Seen(),  # noqa: B008 -- a value
     ) -> tuple[bytes, str]:
         """Body and content type: the text format, or OpenMetrics if ``accept`` names it. ``now``: Unix seconds."""
         encoder, content_type = choose_encoder(accept)
@@ -206,5 +315,6 @@ class Exposition:
         for family, lines in zip(FAMILIES, self._series.now(), strict=True):
             # A model that is not text must not cost everybody all metrics.
             parts += (encoder(_Only(family)).removesuffix(_OPENMETRICS_END), lines.encode(errors="replace"))
-        live = _Live(health, watch, telemetry, self._quotas.left(now))
+        quotas = [_LimitNow(each.newest, look_ahead(each, now)) for each in self._quotas.current(now)]
+        live = _Live(health, watch, telemetry, quotas, servers)
         return b"".join((*parts, encoder(live))), content_type

@@ -92,6 +92,42 @@ _COUNTERS: Final = (
         (),
         lambda series: [((), series.not_priced)],
     ),
+    _Counter(
+        "cached_tokens",
+        "Input tokens that servers read from a prompt cache.",
+        (),
+        lambda series: [((), series.cached_tokens)],
+    ),
+    _Counter(
+        "cache_prompt_tokens",
+        "Input tokens of requests whose server says how many were cached: cached_tokens / these is the hit ratio.",
+        (),
+        lambda series: [((), series.cache_prompt_tokens)],
+    ),
+    _Counter(
+        "cache_write_tokens",
+        "Input tokens that servers wrote to a prompt cache.",
+        (),
+        lambda series: [((), series.cache_write_tokens)],
+    ),
+    _Counter(
+        "cache_saved_usd",
+        "US dollars that prompt caches saved, of requests that they made cheaper.",
+        (),
+        lambda series: [((), series.cache_saved_usd)],
+    ),
+    _Counter(
+        "cache_surcharge_usd",
+        "US dollars that writing to prompt caches cost beyond what reading saved, of requests that it made dearer.",
+        (),
+        lambda series: [((), series.cache_surcharge_usd)],
+    ),
+    _Counter(
+        "backend_busy_seconds",
+        "Shares of the time in which servers had requests open; by server they add up to its busy time.",
+        (),
+        lambda series: [((), series.busy_ms / 1000)],
+    ),
 )
 _HISTOGRAM_HELP: Final = {
     "time_to_first_token_seconds": "From the request's head to the first token; streams only.",

@@ -9,7 +9,9 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from llm_metrics_proxy.analytics.calendar import BUCKETS
+from llm_metrics_proxy.analytics.calendar import BUCKETS, WEEKDAYS
+from llm_metrics_proxy.analytics.changes import MAX_CHANGES, ChangesQuery
+from llm_metrics_proxy.analytics.costs import CostsQuery
 from llm_metrics_proxy.analytics.distribution import DistributionQuery
 from llm_metrics_proxy.analytics.heatmap import MAX_LINES, HeatmapQuery
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
@@ -46,6 +48,15 @@ _BUCKET: Final = Field(
     description="Length of the buckets of time; one that suits the range without it.",
     json_schema_extra={"enum": list(BUCKETS)},
 )
+_WEEK_START: Final = Field(
+    description="The day on which weeks begin, in buckets and wherever weekdays stand in order.",
+    json_schema_extra={"enum": list(WEEKDAYS)},
+)
+_BEGINS: Final = Field(
+    description="Where the period begins. ISO 8601; a time without a zone is UTC.",
+    examples=["2026-01-31T12:00:00Z", "2026-01-31"],
+    json_schema_extra={"anyOf": [{"format": "date-time"}, {"format": "date"}]},
+)
 _Metrics = Annotated[_Names, _METRICS]
 _Bucket = Annotated[_Name | _Absent, _BUCKET]
 _Order = Annotated[_Name | _Absent, _ORDER]
@@ -61,14 +72,20 @@ def _split(text: str | None) -> tuple[str, ...]:
 
 
 class _MeasuringParameters(FilterParameters):
-    """What all of them have: a zone and SLOs."""
+    """What all of them have: a zone, where weeks begin, and SLOs."""
 
     timezone: Annotated[_Name, _TIMEZONE] = "UTC"
+    week_start: Annotated[_Name, _WEEK_START] = WEEKDAYS[0]
     slo: Annotated[_Slos | _Absent, _SLO] = None
 
     def _shared(self) -> dict[str, Any]:
         slos = tuple(parse_slo(text) for text in self.slo or ())
-        return {"filter": self.to_filter(), "timezone": self.timezone, "slos": slos}
+        return {
+            "filter": self.to_filter(),
+            "timezone": self.timezone,
+            "slos": slos,
+            "week_start": self.week_start,
+        }
 
 
 class _QueryParameters(_MeasuringParameters):
@@ -123,18 +140,35 @@ class CompareParameters(_QueryParameters):
     """Metrics of a period and of the one before."""
 
     compare: ClassVar[bool] = True
-    start: Annotated[
-        _Moment,
-        Field(
-            description="Where the period begins. ISO 8601; a time without a zone is UTC.",
-            examples=["2026-01-31T12:00:00Z", "2026-01-31"],
-            json_schema_extra={"anyOf": [{"format": "date-time"}, {"format": "date"}]},
-        ),
-    ]
+    start: Annotated[_Moment, _BEGINS]
     by: Annotated[_Names | _Absent, Field(description=f"Dimensions, separated by commas, {_DIMENSION}.")] = None
     metrics: _Metrics = EVERYDAY
     order: _Order = None
     limit: _Groups = 100
+
+
+class ChangesParameters(FilterParameters):
+    """What changed since the period before."""
+
+    start: Annotated[_Moment, _BEGINS]
+    timezone: Annotated[_Name, _TIMEZONE] = "UTC"
+    limit: Annotated[int, Field(ge=1, le=MAX_CHANGES, description="Changes told, the weightiest first.")] = 6
+
+    def to_query(self) -> ChangesQuery:
+        """The query value. Raises ``QueryError``."""
+        return ChangesQuery(filter=self.to_filter(), timezone=self.timezone, limit=self.limit)
+
+
+class CostsParameters(FilterParameters):
+    """Costs, by what."""
+
+    by: Annotated[_Names, Field(description=f"Dimensions of the rows, separated by commas, {_DIMENSION}.")] = "model"
+    timezone: Annotated[_Name, _TIMEZONE] = "UTC"
+    limit: _Groups = 50
+
+    def to_query(self) -> CostsQuery:
+        """The query value. Raises ``QueryError``."""
+        return CostsQuery(filter=self.to_filter(), by=_split(self.by), timezone=self.timezone, limit=self.limit)
 
 
 class DistributionParameters(FilterParameters):

@@ -1,12 +1,15 @@
 """Routes that ask queries: /api/v1/query, and the everyday ones made of it."""
 
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Annotated
 
 from fastapi import Query, Request
 from starlette.responses import Response
 
 from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.changes import what_changed
+from llm_metrics_proxy.analytics.costs import read_costs
 from llm_metrics_proxy.analytics.distribution import distribute
 from llm_metrics_proxy.analytics.heatmap import map_heat
 from llm_metrics_proxy.analytics.history import with_history
@@ -16,7 +19,9 @@ from llm_metrics_proxy.api.kept_answers import KeptAnswers, max_age_s
 from llm_metrics_proxy.api.ports import ApiPorts
 from llm_metrics_proxy.api.query_parameters import (
     BreakdownParameters,
+    ChangesParameters,
     CompareParameters,
+    CostsParameters,
     DistributionParameters,
     HeatmapParameters,
     QueryParameters,
@@ -26,7 +31,7 @@ from llm_metrics_proxy.api.schemas import answer
 
 
 def add_query_routes(routes: DataRoutes, ports: ApiPorts) -> None:
-    """Six routes over the same sources."""
+    """Eight routes over the same records."""
     sources, kept = ports.records.sources(), KeptAnswers()
 
     def now() -> datetime:
@@ -55,6 +60,34 @@ def add_query_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     @routes.get("compare", "Metrics of a period compared with the period before", in_rows, CompareParameters)
     def read_comparison(parameters: Annotated[CompareParameters, Query()]) -> Response:
         return data_response(ask(sources, parameters.to_query(), now()), ports.records)
+
+    @routes.get(
+        "changes",
+        "What changed since the period before",
+        answer("Changes", "The few segments that moved most, beyond chance, and shifts of traffic between segments."),
+        ChangesParameters,
+    )
+    def read_changes(request: Request, parameters: Annotated[ChangesParameters, Query()]) -> Response:
+        def answered() -> bytes:
+            found = what_changed(ports.records, parameters.to_query(), now(), monotonic)
+            return encoded(with_history(found, ports.records))
+
+        age_s = max_age_s(request.headers.get("cache-control", ""))
+        found = kept.get(f"changes?{request.url.query}", age_s, answered)
+        headers = {"Age": str(found.age_s)} if age_s else None
+        return Response(found.body, headers=headers, media_type="application/json")
+
+    @routes.get(
+        "costs",
+        "What it costs: this month, its projection, the last twelve, and by model or whatever else",
+        answer("Costs", "Amounts in US dollars. Months are those of the time zone."),
+        CostsParameters,
+        description="Rows and their total are of the range of `start` and `end`, or of this month so far; months and "
+        "projection are of the same filter at their own times. The projection is what the month has cost so far, and "
+        "for the rest of it the mean of the last seven days.",
+    )
+    def read_the_costs(parameters: Annotated[CostsParameters, Query()]) -> Response:
+        return data_response(read_costs(sources, parameters.to_query(), now()), ports.records)
 
     @routes.get(
         "distribution",

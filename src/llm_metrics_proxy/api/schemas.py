@@ -9,18 +9,25 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from llm_metrics_proxy.analytics import Errors, MigrationRun, Notice, Summary, VersionNote
+from llm_metrics_proxy.analytics.changes import Changes
+from llm_metrics_proxy.analytics.costs import Costs
 from llm_metrics_proxy.analytics.distribution import Histogram
 from llm_metrics_proxy.analytics.heatmap import Heatmap
 from llm_metrics_proxy.analytics.history import History
 from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.rows import UNFIT
+from llm_metrics_proxy.analytics.session_detail import SessionDetail
+from llm_metrics_proxy.analytics.sessions import SessionPage
 from llm_metrics_proxy.api.answers import ErrorAnswer
 from llm_metrics_proxy.api.health import Health, Readiness
 from llm_metrics_proxy.api.live_events import LiveProblem, LiveSkipped, LiveStart, LiveTotals
 from llm_metrics_proxy.api.migrations import MigrationNow
 from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.reports import Report
+from llm_metrics_proxy.servers.report import Servers
+from llm_metrics_proxy.watch.budgets import BudgetReport
 from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
+from llm_metrics_proxy.watch.limits import LimitReport
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,24 +66,20 @@ class Slos(msgspec.Struct, frozen=True, kw_only=True):
     slos: list[SloReport]
 
 
-class QuotaReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit of one server, for one key."""
-
-    backend: str
-    api_key_id: str  # empty: no key
-    limit: str  # requests, tokens; primary or secondary of a subscription
-    left: int | None  # requests or tokens
-    left_ratio: float | None  # 0 to 1
-    window_s: float | None  # of a subscription
-    measured_at: str
-    resets_at: str | None
-
-
 class Quotas(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left of servers' limits, by server and key."""
+    """What is left of servers' limits, by server and key; ``over``: windows of subscriptions that began anew since
+    anybody asked."""
 
     app_version: str
-    quotas: list[QuotaReport]
+    quotas: list[LimitReport]
+    over: list[LimitReport]
+
+
+class Budgets(msgspec.Struct, frozen=True, kw_only=True):
+    """Every budget of the file, as last measured."""
+
+    app_version: str
+    budgets: list[BudgetReport]
 
 
 class Alerts(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,20 +130,29 @@ RequestPage: Final = msgspec.defstruct(
     forbid_unknown_fields=True,
 )
 _ANSWERS: Final = (
-    *(
-        RequestItem,
-        RequestPage,
-        Summary,
-        Errors,
-        Versions,
-        MigrationNow,
-        Health,
-        Readiness,
-        SettingsAnswer,
-        ErrorAnswer,
-    ),
-    *(Result, Histogram, Heatmap, Report),
-    *(Slos, Alerts, Quotas),
+    RequestItem,
+    RequestPage,
+    Summary,
+    Errors,
+    Versions,
+    MigrationNow,
+    Health,
+    Readiness,
+    SettingsAnswer,
+    ErrorAnswer,
+    Result,
+    Histogram,
+    Heatmap,
+    Report,
+    Changes,
+    Costs,
+    Slos,
+    Alerts,
+    Budgets,
+    Quotas,
+    SessionPage,
+    SessionDetail,
+    Servers,
 )
 _EVENTS: Final = (LiveStart, LiveSkipped, LiveTotals, LiveProblem)  # data of /api/v1/live; of `record`: RequestItem
 

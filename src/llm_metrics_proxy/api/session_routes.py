@@ -1,14 +1,16 @@
-"""``/session``: signing in with a browser, and out.
+"""``/session``: signing in with a browser, staying signed in, and out.
 
 The cookie is HttpOnly, and SameSite=Strict, so that no other site's page can make the browser send it.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from llm_metrics_proxy.analytics.scope import ReadToken
 from llm_metrics_proxy.api.answers import error_response, json_response, too_many_attempts
 from llm_metrics_proxy.api.scope import asker_of
 from llm_metrics_proxy.api.session import LASTS_S, Sessions
@@ -21,8 +23,19 @@ class _Given(msgspec.Struct):
     token: str
 
 
-def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str) -> None:
-    """``sessions``: none where no token is set; then everybody is signed in. GET is behind the guard like all data."""
+def add_session_routes(
+    app: FastAPI,
+    sessions: Sessions | None,
+    app_version: str,
+    reader: ReadToken | None = None,
+    proxy: Callable[[], tuple[str, bool]] = lambda: ("", False),
+) -> None:
+    """``sessions``: none where no token is set; then everybody is signed in. GET is behind the guard like all data.
+    ``reader``: whose part of the records this application shows; none: all of them.
+    ``proxy``: where clients reach the proxy, empty where that is not known, and whether its server is simulated."""
+    scope = None
+    if reader is not None:
+        scope = {"name": reader.name, "conditions": [str(condition) for condition in reader.conditions]}
 
     def cookie(answer: Response, request: Request, value: str, lasts_s: int) -> Response:
         # The guard has checked the origin: without a trusted proxy, only the browser's Origin says whether it used TLS.
@@ -41,7 +54,9 @@ def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str
     async def read_session(request: Request) -> Response:
         cookies = request.headers.getlist("cookie")
         signed_in = sessions is not None and sessions.knows(sessions.values(cookies))
-        return json_response({"app_version": app_version, "signed_in": signed_in})
+        url, simulated = proxy()
+        own = {"app_version": app_version, "signed_in": signed_in, "scope": scope}
+        return json_response({**own, "proxy_url": url, "simulated": simulated})
 
     async def sign_in(request: Request) -> Response:
         if sessions is None:
@@ -60,9 +75,15 @@ def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str
         if verdict.wait_s > 0:
             return too_many_attempts(verdict.wait_s)
         if not verdict.right:
-            return error_response(401, "unauthorized", "that is not the token of the settings")
+            return error_response(401, "unauthorized", "that is no token of the settings")
         answer = json_response({"app_version": app_version, "signed_in": True})
-        return cookie(answer, request, sessions.open(), LASTS_S)
+        return cookie(answer, request, sessions.open(verdict.token), LASTS_S)
+
+    async def stay_signed_in(request: Request) -> Response:
+        """Of a page that stays open for days, as on a wall. The guard has let in a session or a bearer token."""
+        value = None if sessions is None else sessions.renew(sessions.values(request.headers.getlist("cookie")))
+        answer = json_response({"app_version": app_version, "signed_in": value is not None})
+        return answer if value is None else cookie(answer, request, value, LASTS_S)
 
     async def sign_out(request: Request) -> Response:
         answer = Response(status_code=204)
@@ -73,4 +94,5 @@ def add_session_routes(app: FastAPI, sessions: Sessions | None, app_version: str
 
     app.add_api_route(PATH, read_session, include_in_schema=False, response_class=Response)
     app.add_api_route(PATH, sign_in, methods=["POST"], include_in_schema=False, response_class=Response)
+    app.add_api_route(PATH, stay_signed_in, methods=["PUT"], include_in_schema=False, response_class=Response)
     app.add_api_route(PATH, sign_out, methods=["DELETE"], include_in_schema=False, response_class=Response)

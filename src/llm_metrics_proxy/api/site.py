@@ -24,8 +24,8 @@ INDEX: Final = "index.html"
 ASSETS: Final = "assets/"
 # Where views live in the address bar. A reload there must give the page; all else stays 404.
 VIEW_PATHS: Final = (
-    "/", "/models", "/clients", "/streaming", "/not-streamed", "/errors", "/requests", "/explore", "/versions",
-    "/settings",
+    "/", "/models", "/clients", "/streaming", "/not-streamed", "/errors", "/requests", "/sessions", "/costs",
+    "/explore", "/servers", "/limits", "/versions", "/settings",
 )  # fmt: skip
 ROOT: Final = VIEW_PATHS[0]
 _SLASH: Final = (

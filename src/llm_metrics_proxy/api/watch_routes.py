@@ -1,16 +1,16 @@
-"""Routes of objectives and alerts, and their state."""
+"""Routes of objectives, alerts and budgets, and their state."""
 
 from starlette.responses import Response
 
 from llm_metrics_proxy.api.answers import json_response
 from llm_metrics_proxy.api.dependencies import DataRoutes
 from llm_metrics_proxy.api.ports import ApiPorts
-from llm_metrics_proxy.api.schemas import Alerts, Slos, answer
+from llm_metrics_proxy.api.schemas import Alerts, Budgets, Slos, answer
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
 
 def add_watch_routes(routes: DataRoutes, ports: ApiPorts) -> None:
-    """Both answer from memory: from what was measured last."""
+    """All answer from memory: from what was measured last."""
 
     @routes.get(
         "slos",
@@ -26,3 +26,12 @@ def add_watch_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     def read_alerts() -> Response:
         found = [] if ports.watch is None else ports.watch.alerts()
         return json_response(Alerts(app_version=APP_VERSION, alerts=found))
+
+    @routes.get(
+        "budgets",
+        "Budgets, and who will pass them",
+        answer("Budgets", "In the order of the file; as last measured."),
+    )
+    def read_budgets() -> Response:
+        found = [] if ports.watch is None else ports.watch.budgets()
+        return json_response(Budgets(app_version=APP_VERSION, budgets=found))

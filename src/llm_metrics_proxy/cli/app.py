@@ -7,11 +7,14 @@ from contextlib import suppress
 import typer
 
 from llm_metrics_proxy.cli.backup import backup
+from llm_metrics_proxy.cli.changes import changes
 from llm_metrics_proxy.cli.compact import compact
+from llm_metrics_proxy.cli.costs import costs
 from llm_metrics_proxy.cli.demo import demo
 from llm_metrics_proxy.cli.doctor import doctor
 from llm_metrics_proxy.cli.errors import errors
 from llm_metrics_proxy.cli.export import export
+from llm_metrics_proxy.cli.limits import limits
 from llm_metrics_proxy.cli.metrics import metrics
 from llm_metrics_proxy.cli.migrate import migrate
 from llm_metrics_proxy.cli.proxy import proxy
@@ -20,6 +23,8 @@ from llm_metrics_proxy.cli.report import report
 from llm_metrics_proxy.cli.reprice import reprice
 from llm_metrics_proxy.cli.requests import requests
 from llm_metrics_proxy.cli.serve import serve
+from llm_metrics_proxy.cli.servers import servers
+from llm_metrics_proxy.cli.sessions import sessions
 from llm_metrics_proxy.cli.standard_output import finish
 from llm_metrics_proxy.cli.store import store
 from llm_metrics_proxy.cli.summary import summary
@@ -40,14 +45,32 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 VERBS = (
-    serve, proxy, metrics, demo, requests, summary, query, errors, top, export, report, reprice, compact, doctor,
+    serve,
+    proxy,
+    metrics,
+    demo,
+    requests,
+    summary,
+    query,
+    changes,
+    costs,
+    errors,
+    limits,
+    servers,
+    top,
+    export,
+    report,
+    reprice,
+    compact,
+    doctor,
     version,
-)  # fmt: skip
+)
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(migrate)
 app.add_typer(backup)
 app.add_typer(store)
+app.add_typer(sessions)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import ssl
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -13,8 +12,9 @@ from llm_metrics_proxy.config.backends import BackendTable
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.listening import base_url
-from llm_metrics_proxy.processes import discovery
-from llm_metrics_proxy.processes.discovery import LlmServer, Manners
+from llm_metrics_proxy.processes import asking, discovery
+from llm_metrics_proxy.processes.asking import Manners
+from llm_metrics_proxy.processes.discovery import LlmServer
 
 ANSWER_LIMIT_S: Final = 3.0
 
@@ -87,37 +87,20 @@ def _is_tls_failure(answer: str) -> bool:
     return answer.startswith(discovery.TLS_FAILED)
 
 
-_KEY_FIELDS: Final = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}  # by dialect, as ``routing`` has them
-
-
 def _targets(settings: Settings) -> list[_Target]:
     if settings.backends:
         return [_target(settings, table) for table in settings.backends]
     if settings.backend in {None, DEMO}:
         return []
     verifies = settings.upstream_tls_verify
-    trust = _trust(settings.upstream_ca_file, verifies=verifies)
+    trust = asking.trusting(settings.upstream_ca_file, verifies=verifies)
     return [_Target("backend", str(settings.backend), verifies, Manners("", trust, host=settings.upstream_host_header))]
 
 
 def _target(settings: Settings, table: BackendTable) -> _Target:
-    lines = [f"{name}: {value}\r\n" for name, value in table.add_headers.items()]
     key = os.environ.get(table.api_key_env or "", "").strip()
-    if key:
-        field = _KEY_FIELDS.get(table.dialect or "")
-        lines.append(f"Authorization: Bearer {key}\r\n" if field is None else f"{field}: {key}\r\n")
-    verifies = settings.upstream_tls_verify if table.tls_verify is None else table.tls_verify
-    trust = _trust(table.ca_file or settings.upstream_ca_file, verifies=verifies)
-    host = table.host_header or settings.upstream_host_header
-    return _Target(table.name, str(table.url), verifies, Manners("".join(lines), trust, table.tls_server_name, host))
-
-
-def _trust(ca_file: str | None, *, verifies: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
-    if not verifies:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    manners = asking.manners_of(table, key, settings)
+    return _Target(table.name, str(table.url), asking.verifies(table, settings), manners)
 
 
 def _ask(targets: Sequence[_Target]) -> dict[str, LlmServer | str]:
@@ -135,7 +118,7 @@ async def _passed_over(settings: Settings) -> list[str]:
     """Names, as any of the workers sees them; nothing if no proxy runs here."""
     url = base_url(settings.metrics_host, settings.metrics_port) + "/health"
     try:
-        document: Any = msgspec.json.decode((await discovery.ask(url, ANSWER_LIMIT_S)).body)
+        document: Any = msgspec.json.decode((await asking.ask(url, ANSWER_LIMIT_S)).body)
         return sorted({each["name"] for each in document["backends"] if not each["up"]})
     except (OSError, ValueError, TimeoutError, KeyError, TypeError):
         return []

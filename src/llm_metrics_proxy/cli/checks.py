@@ -26,7 +26,7 @@ from llm_metrics_proxy.dashboard import MISSING as NO_DASHBOARD
 from llm_metrics_proxy.dashboard import is_built
 from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.errors import LlmMetricsProxyError, PortInUseError
-from llm_metrics_proxy.processes import discovery, secret_file
+from llm_metrics_proxy.processes import asking, secret_file
 from llm_metrics_proxy.storage.disk_space import nearest, size, space_in
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps
@@ -176,6 +176,8 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     descriptors,
     watch_checks.objectives,
     watch_checks.alerts,
+    watch_checks.budgets,
+    watch_checks.tokens,
     dashboard,
 )
 
@@ -196,7 +198,7 @@ def _newest_timestamp(settings: Settings) -> datetime | None:
 def _is_ours(host: str, port: int) -> bool:
     """One of our ports marks every answer with an id, the other answers /health with a document that lists workers."""
     try:
-        answer = asyncio.run(discovery.ask(f"{listening.base_url(host, port)}/health", _ANSWER_LIMIT_S))
+        answer = asyncio.run(asking.ask(f"{listening.base_url(host, port)}/health", _ANSWER_LIMIT_S))
         document: Any = msgspec.json.decode(answer.body)
     except (OSError, ValueError, TimeoutError):
         return False

@@ -1,10 +1,12 @@
 """``metrics``: the metrics process alone, on journals that workers started elsewhere write."""
 
-from llm_metrics_proxy import descriptors, logs
+from llm_metrics_proxy import dashboard, descriptors, logs
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.standard_output import courtesy
 from llm_metrics_proxy.config.sources import Loaded
+from llm_metrics_proxy.config.types import DEMO
+from llm_metrics_proxy.listening import base_url
 from llm_metrics_proxy.processes.launch import launch, listen_for_readers, metrics_spec, prepare_folders
 
 
@@ -16,10 +18,13 @@ def metrics(loaded: Loaded) -> None:
     descriptors.raise_limit()
     prepare_folders(settings)
     readers = listen_for_readers(settings)
-    child = metrics_spec(loaded, readers, None)
+    named = settings.backend if settings.backend not in {None, DEMO} else ""
+    child = metrics_spec(loaded, readers, None, str(named), proxy_url=base_url(settings.host, settings.port))
+    has_page = dashboard.is_built() and settings.metrics_role != "ingest"
 
     def announce() -> None:
         with courtesy():
-            console().print(f"Metrics {readers.url}; API docs: {readers.url}/docs; database: {settings.db_path}")
+            page = f"dashboard: {readers.url}/ (open it in a browser); " if has_page else ""
+            console().print(f"Metrics {readers.url}; {page}API docs: {readers.url}/docs; database: {settings.db_path}")
 
     launch(loaded, [child], [readers], announce=announce)

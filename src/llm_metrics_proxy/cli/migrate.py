@@ -299,14 +299,8 @@ def verify(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
 @with_settings(*READING, "migration_undo_days")
 def history(loaded: Loaded, *, db: Db = None, json: Json = False) -> None:
     """Show every migration that ran on the database, newest first."""
-    server = _server(loaded, db)
+    server, runs = _server(loaded, db), _runs(loaded, db)
     path: Path | str = server[0] if server else database(loaded, db)
-    undo_days = loaded.settings.migration_undo_days
-    runs = (
-        shown_runs(server[1].history(), MIGRATIONS, undo_days=undo_days)
-        if server
-        else runs_of(database(loaded, db), MIGRATIONS, undo_days=undo_days)
-    )
     answer(path, json=json, fields={"migrations": runs}, shown=lambda: reports.print_history(runs))
 
 
@@ -320,11 +314,16 @@ def notices(
     json: Json = False,
 ) -> None:
     """Show how migrations changed the meaning of numbers, and what needs attention."""
-    path = database(loaded, db)
-    dismissed = dismiss_notices(path) if dismiss else 0
-    found = engine.status(path, migrations=MIGRATIONS, app_version=APP_VERSION)
+    server = _server(loaded, db)
+    path: Path | str = server[0] if server else database(loaded, db)
+    if server:
+        dismissed = server[1].dismiss() if dismiss else 0
+        found = server[1].status()
+    else:
+        dismissed = dismiss_notices(database(loaded, db)) if dismiss else 0
+        found = engine.status(database(loaded, db), migrations=MIGRATIONS, app_version=APP_VERSION)
     found_notices = notices_of(
-        _runs(path, loaded), problem=why_nothing_happens(found), running=found.lock_holder is not None
+        _runs(loaded, db), problem=why_nothing_happens(found), running=found.lock_holder is not None
     )
     answer(
         path,
@@ -334,5 +333,8 @@ def notices(
     )
 
 
-def _runs(path: Path, loaded: Loaded) -> list[MigrationRun]:
-    return runs_of(path, MIGRATIONS, undo_days=loaded.settings.migration_undo_days)
+def _runs(loaded: Loaded, db: Path | None) -> list[MigrationRun]:
+    server, undo_days = _server(loaded, db), loaded.settings.migration_undo_days
+    if server:
+        return shown_runs(server[1].history(), MIGRATIONS, undo_days=undo_days)
+    return runs_of(database(loaded, db), MIGRATIONS, undo_days=undo_days)

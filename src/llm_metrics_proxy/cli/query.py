@@ -12,7 +12,7 @@ from rich.console import Console
 from llm_metrics_proxy.analytics import RequestFilter
 from llm_metrics_proxy.analytics.answering import ask
 from llm_metrics_proxy.analytics.answering import explain as how
-from llm_metrics_proxy.analytics.calendar import BUCKETS
+from llm_metrics_proxy.analytics.calendar import BUCKETS, WEEKDAYS
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
 from llm_metrics_proxy.analytics.result import Key, Measured, Result, ResultRow
 from llm_metrics_proxy.analytics.slos import parse_slo
@@ -58,6 +58,7 @@ def query(
     ] = None,
     bucket: Annotated[str | None, _flag("Length of the buckets of time.", metavar="|".join(BUCKETS))] = None,
     timezone: Annotated[str, _flag("IANA zone whose calendar divides time, such as Europe/Berlin.")] = "UTC",
+    week_start: Annotated[str, _flag("The day on which weeks begin, such as sunday.", metavar="DAY")] = WEEKDAYS[0],
     order: Annotated[str | None, _flag("Metric or dimension to sort by; with - in front, descending.")] = None,
     limit: Annotated[int, _flag("Show so many groups; all others are one row.", min=1, max=MAX_ROWS)] = 20,
     compare: Annotated[bool, _flag("Compare with the previous period of the same length.", "--compare")] = False,
@@ -78,6 +79,7 @@ def query(
         limit=limit,
         compare=compare,
         slos=tuple(parse_slo(text) for text in slo or ()),
+        week_start=week_start,
     )
     statements: list[Explained] = []
     with open_database(loaded, statements.append if explain else None) as (records, _):
@@ -133,6 +135,8 @@ def print_result(result: Result) -> None:
     for row in result.rows:
         answer.add_row(*_keys(result, row), *_cells(result, row))
     print_table(out, answer)
+    if any(row.partial is True for row in result.rows):
+        out.print("~ part of this bucket lies outside the range, or has not come yet")
     print_how_exact(out, result.relative_error, result.pruned_before)
     out.print(f"Formulas of version {result.app_version}")
 
@@ -184,7 +188,8 @@ def _keys(result: Result, row: ResultRow, without: str = "") -> list[str]:
         together = f"({row.merged:,} other{'s' if row.merged > 1 else ''})"
         first = next(name for name in result.query.group_by if name != "time")
         return [together if name == first else _key(result, name, row.key[name]) for name in names]
-    return [_key(result, name, row.key[name]) for name in names]
+    mark = "~" if row.partial is True else ""
+    return [_key(result, name, row.key[name]) + (mark if name == "time" else "") for name in names]
 
 
 def _key(result: Result, name: str, value: Key) -> str:
@@ -203,7 +208,10 @@ def _cells(result: Result, row: ResultRow) -> list[str]:
         if result.query.compare:
             previous = one.previous if one.previous is not msgspec.UNSET else None
             change = one.change if one.change is not msgspec.UNSET else None
-            cells += [_number(name, previous), MISSING if change is None else f"{change:+.1%}"]
+            moved = MISSING if change is None else f"{change:+.1%}"
+            if row.presence is not msgspec.UNSET:
+                moved = row.presence
+            cells += [_number(name, previous), moved]
     return cells
 
 

@@ -1,7 +1,7 @@
 """``reprice``: other prices for records that are stored already."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -15,11 +15,11 @@ from llm_metrics_proxy.cli.selection import open_database, with_selection
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.config.store_access import store_access
 from llm_metrics_proxy.engines import open_operations
+from llm_metrics_proxy.engines.operations import Repricing
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.pricing import Pricer
-from llm_metrics_proxy.processes.options import price_rows
+from llm_metrics_proxy.processes.options import DEMO_PRICES, price_rows
 from llm_metrics_proxy.storage.repricing import Repriced
 
 
@@ -39,29 +39,25 @@ def reprice(
 ) -> None:
     """Price stored records by the prices of today's settings, each as of its own time; `--since` is needed.
 
-    What changes is kept to the bit in the tables `repricings` and `repricing_changes`. A known cost is never replaced
-    by an unknown one. Exit code 3: a migration runs.
+    What changes is kept to the bit: in SQLite in the tables `repricings` and `repricing_changes`, in ClickHouse in
+    `record_repricings`. A known cost is never replaced by an unknown one. Exit code 3: a migration or another
+    `reprice` runs.
     """
     if undo is not None:
         _undo(loaded, undo, json=json)
         return
     if chosen.start is None:
         raise QueryError("--since", "--since is needed: from when on? For everything, say --since 1970-01-01")
-    path = loaded.settings.db_path
-    changing = open_operations(path, store_access(loaded.settings))
+    changing = open_operations(loaded.settings.db_path, store_access(loaded.settings))
     with open_database(loaded):
         pass  # it is there, and ours
-    pricer = Pricer(price_rows(loaded.settings.prices), use_public_lists=loaded.settings.public_prices)
-    with StopSignal().listening() as stop, _shown() as report, nullcontext() if dry_run else migration_lock(path):
-        result = changing.reprice(
-            pricer.price,
-            chosen,
-            only_unknown=missing,
-            price_lists=pricer.words(),
-            dry_run=dry_run,
-            stop=stop.event,
-            report=report,
-        )
+    own = price_rows(loaded.settings.prices)
+    pricer = Pricer(own, use_public_lists=loaded.settings.public_prices, ours=DEMO_PRICES)
+    what = Repricing(
+        lambda facts: pricer.price(facts, facts.backend_busy_ms), chosen, pricer.words(), only_unknown=missing
+    )
+    with StopSignal().listening() as stop, _shown() as report:
+        result = changing.reprice(what, dry_run=dry_run, stop=stop.event, report=report)
     if json:
         print_json({"app_version": APP_VERSION, "dry_run": dry_run, "price_lists": pricer.words(), "result": result})
     else:
@@ -71,11 +67,10 @@ def reprice(
 
 
 def _undo(loaded: Loaded, repricing_id: int, *, json: bool) -> None:
-    path = loaded.settings.db_path
-    changing = open_operations(path, store_access(loaded.settings))
+    changing = open_operations(loaded.settings.db_path, store_access(loaded.settings))
     with open_database(loaded):
         pass
-    with StopSignal().listening() as stop, migration_lock(path):
+    with StopSignal().listening() as stop:
         result = changing.take_back(repricing_id, stop=stop.event)
     if json:
         print_json({"app_version": APP_VERSION, "result": result})
@@ -97,7 +92,8 @@ def _print(result: Repriced, price_lists: str, *, dry_run: bool) -> None:
     out.print(f"Cost before {result.cost_before_usd:,.6f} USD, after {result.cost_after_usd:,.6f} USD.")
     out.print(f"Unknown before and after: {result.unknown:,}; known, and kept as they were: {result.kept:,}.")
     if result.repricing_id is not None:
-        out.print(f"What changed is in repricing_changes, as repricing {result.repricing_id}.")
+        number = result.repricing_id
+        out.print(f"What changed is kept, as repricing {number}. `--undo {number}` takes it back.")
     if not result.finished:
         out.print("Stopped; what was changed stays. Run it again to go on.")
 

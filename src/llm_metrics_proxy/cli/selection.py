@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, NamedTuple
@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from llm_metrics_proxy.analytics import WORDS, RequestFilter, parse_time
-from llm_metrics_proxy.analytics.filters import FILTERED, value_type
+from llm_metrics_proxy.analytics.conditions import parse_conditions
+from llm_metrics_proxy.analytics.filters import FILTERED, filter_of, value_type
 from llm_metrics_proxy.analytics.history import history_of
 from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.cli.output import error_console, plain
@@ -38,7 +39,7 @@ def _option(text: str, *declarations: str, metavar: str | None = None) -> Any:
 def _of_column(name: str, column: Column, flag: Flag) -> Any:
     words = WORDS.get(name, ())
     metavar = "K=V" if name == "tag" else "|".join(words) if 0 < len(words) <= _MOST_WORDS else None
-    kind: Any = list[str] if name == "tag" else value_type(column)
+    kind: Any = list[str] if name == "tag" else bool if value_type(column) is bool else str
     return Annotated[kind | None, _option(flag.help, *filter(None, [flag.declaration]), metavar=metavar)]
 
 
@@ -52,6 +53,14 @@ _FLAGS: Final[dict[str, Any]] = {
     "since": Annotated[str | None, _option("From this ISO 8601 time on, or an age: 15m, 24h, 7d.", metavar="TIME")],
     "until": Annotated[str | None, _option("Up to, not including, this time or age.", metavar="TIME")],
     **{name: _of_column(name, FILTERED[name], flag) for name, flag in _OFFERED.items()},
+    "where": Annotated[
+        list[str] | None,
+        _option(
+            "On any column: model!=a,b or response_time_ms>5000 (=, !=, >, >=, <, <=; (none): no value); repeated ones "
+            "must all be met.",
+            metavar="CONDITION",
+        ),
+    ],
 }
 
 
@@ -71,16 +80,25 @@ def with_selection(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def selection(
-    *, since: str | None = None, until: str | None = None, now: datetime | None = None, **conditions: Any
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    where: Sequence[str] | None = None,
+    now: datetime | None = None,
+    **values: Any,
 ) -> RequestFilter:
-    """The flags as a filter; ``conditions`` by its fields. Raises ``QueryError`` for a time that cannot be read."""
+    """The flags as a filter; ``values`` by its fields. Raises ``QueryError`` that names what cannot be read."""
     now = now or datetime.now(UTC)
-    for name, value in conditions.items():
-        if _OFFERED[name].negated and value is not None:
-            conditions[name] = not value
-    if tags := conditions.pop("tag", None):
-        conditions["tag"] = ",".join(tags)
-    return RequestFilter(start=moment(since, "--since", now), end=moment(until, "--until", now), **conditions)
+    texts = [f"{name}={_written(name, value)}" for name, value in values.items() if value is not None and value != []]
+    conditions = parse_conditions([*texts, *(where or ())])
+    return filter_of(conditions, start=moment(since, "--since", now), end=moment(until, "--until", now))
+
+
+def _written(name: str, value: list[str] | bool | str) -> str:
+    """A flag's value as a condition has it."""
+    if isinstance(value, bool):
+        return str(value != _OFFERED[name].negated).lower()
+    return ",".join(value) if isinstance(value, list) else value
 
 
 def moment(text: str | None, flag: str, now: datetime) -> datetime | None:

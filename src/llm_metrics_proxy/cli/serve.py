@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from llm_metrics_proxy import descriptors, logs
+from llm_metrics_proxy import dashboard, descriptors, logs
 from llm_metrics_proxy.cli.flags import with_settings
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.standard_output import courtesy
@@ -55,9 +55,8 @@ def serve(
         children.append(launch.demo_spec(demo, traffic_to=None if demo_traffic is False else clients.url))
         url = demo.url
     children += launch.worker_specs(loaded, url, clients, scoreboard)
-    children.append(launch.metrics_spec(loaded, readers, scoreboard))
-
     served, simulated = ChosenBackend(url, backend.note), backend.url is None
+    children.append(launch.metrics_spec(loaded, readers, scoreboard, url, proxy_url=clients.url, simulated=simulated))
 
     def announce() -> None:
         with courtesy():
@@ -78,9 +77,12 @@ def print_start_block(
         f"{each.name}: {each.url}  ({', '.join(each.models) or 'models that no other lists'})"
         for each in settings.backends
     ] or [f"{backend.url}  ({'simulated' if simulated else backend.note})"]
+    page = f"{metrics_url}/  (open it in a browser)"
+    has_page = dashboard.is_built() and settings.metrics_role != "ingest"
     rows = [
         ("Proxy", f"{proxy_url}{reach}"),
         *(("Backend", text) for text in backends),
+        *((("Dashboard", page),) if has_page else ()),
         ("Metrics", f"{metrics_url}{guard}"),
         ("API docs", f"{metrics_url}/docs"),
         ("Database", str(settings.db_path)),

@@ -20,6 +20,7 @@ from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.migration.batches import ProgressReporter
 from llm_metrics_proxy.migration.model import Report, WorkPhase
+from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.store_address import FORM, SQLITE, StoreAccess, access_of, store_address
 
 FAILED: Final = 1
@@ -69,7 +70,10 @@ def copy(
     names = _names(rename or [])
     began = time.monotonic()
     with stoppable() as (stop, report):
-        moved = copy_records(source, target, hosts=host or [], names=names, stop=stop.event, report=_shown(report))
+        moved = copy_records(
+            source, target, hosts=host or [], names=names, formulas=MIGRATIONS[-1].version, stop=stop.event,
+            report=_shown(report),
+        )  # fmt: skip
     seconds = time.monotonic() - began
     shown = (_said(source), _said(target))
     if json:

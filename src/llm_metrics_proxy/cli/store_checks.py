@@ -16,6 +16,7 @@ _OUTBOX: Final = "outbox"
 _MOST_AHEAD_S: Final = 2.0
 _MOST_NAMED: Final = 10
 _LEAST_FREE: Final = 1024**3
+_LOOK_THERE: Final = "do what the reason says; the server tries again by itself (system.mutations)"
 _WORTH_TELLING: Final = 0.5  # of the outbox's size
 
 
@@ -39,6 +40,15 @@ def store(settings: Settings) -> Finding:
         f"{access.address}: version {found.version} on {found.name}, {_mib(found.size)} in {found.parts:,} parts, "
         f"{records}; {_mib(found.disk_free)} are free there"
     )
+    if found.failing:
+        return warning(_STORE, f"{words}; it cannot change stored records: {'; '.join(found.failing)}", _LOOK_THERE)
+    if found.changing:
+        words += f"; it is changing stored records: {'; '.join(found.changing)}"
+    if len(set(found.asked_days.values())) > 1:
+        asked = ", ".join(f"{host} {days or 'for ever'}" for host, days in sorted(found.asked_days.items()))
+        kept = f"{found.kept_days} days" if found.kept_days else "for ever"
+        words += f"; it keeps records {kept}, the longest that a host asks for (days: {asked})"
+        return warning(_STORE, words, "give all hosts the same retention_days; each tells its own when it starts")
     if abs(found.clock_ahead_s) > _MOST_AHEAD_S:
         words += f"; its clock is {found.clock_ahead_s:+.1f} s off ours"
         return warning(_STORE, words, "set both clocks (NTP): it deletes old records by its own")

@@ -59,6 +59,11 @@ def print_summary(result: Summary) -> None:
         share = "" if result.cost_usd.n == result.requests else "; what the others cost is not known"
         out.print(f"Cost {result.cost_usd.sum:,.6f} USD of {result.cost_usd.n:,} requests{share}")
 
+    if result.cache.hit_ratio is not None:
+        saved = result.cache.savings_usd.sum
+        money = "" if saved is None else f"; saved {saved:,.6f} USD"
+        out.print(f"Prompt caches: {percent(result.cache.hit_ratio)} of {result.cache.n:,} requests' input{money}")
+
     if result.errors:
         errors = _table("outcome", "error type", "n")
         for error in result.errors:

@@ -70,20 +70,17 @@ def _feed(loaded: Loaded, chosen: RequestFilter, url: str | None) -> Iterator[Fe
             yield DatabaseFeed(records, lambda: open_requests(control), str(loaded.settings.db_path), chosen)
         return
     token = loaded.settings.metrics_token
-    parameters = urlencode({"replay": REPLAY, **_parameters(chosen)})
+    parameters = urlencode({"replay": REPLAY, **_parameters(chosen)}, doseq=True)
     with closing(ApiFeed(url, None if token is None else token.get_secret_value(), parameters)) as feed:
         yield feed
 
 
-def _parameters(chosen: RequestFilter) -> dict[str, str]:
-    """A filter as the API takes it."""
-    given: dict[str, Any] = {
-        name: value for name in chosen.__struct_fields__ if (value := getattr(chosen, name)) is not None
-    }
-    for name in ("start", "end"):
-        if name in given:
-            given[name] = stored_time(given[name])
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+def _parameters(chosen: RequestFilter) -> dict[str, Any]:
+    """A filter as the API takes it: a server of 5.0 knows one value of a column alone."""
+    times = {name: stored_time(at) for name in ("start", "end") if (at := getattr(chosen, name)) is not None}
+    own = [one for one in chosen.conditions if one not in chosen.where]
+    named = {one.name: str(one).removeprefix(f"{one.name}=") for one in own}
+    return {**times, **named, "where": [str(one) for one in chosen.where]}
 
 
 def _snapshot(seen: TrafficWindow, feed: Feed) -> TopFrame:

@@ -120,6 +120,18 @@ class BackendTable(BaseModel):
         "`false` accepts any certificate, with a warning at every start.",
         shown_default="upstream_tls_verify",
     )
+    server_metrics: bool | None = _key(
+        None,
+        "Whether it is asked for numbers of its own, wherever it is.",
+        shown_default="as the setting `server_metrics` says",
+    )
+    metrics_url: Url | None = _key(
+        None,
+        "Where its Prometheus page is, if not at `/metrics` below its URL; Triton's is at port 8002. Its key and "
+        "headers are sent there, too.",
+        allowed=_URL,
+        shown_default="its URL and /metrics",
+    )
     probe_path: UrlPath | None = _key(
         None, "Overrides the setting of this name.", allowed="a path that begins with /", shown_default="the setting"
     )

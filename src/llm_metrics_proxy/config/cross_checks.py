@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 from llm_metrics_proxy.config.backends import MAX_BACKENDS
+from llm_metrics_proxy.config.tokens import MOST as MOST_TOKENS
 from llm_metrics_proxy.config.types import faults_among
 from llm_metrics_proxy.config.watch import MOST
 from llm_metrics_proxy.doors import is_loopback
@@ -21,6 +22,8 @@ class CheckedSettings(Protocol):
     def backends(self) -> Any: ...
     @property
     def metrics_role(self) -> str: ...
+    @property
+    def tokens(self) -> Any: ...
 
     host: str
     port: int
@@ -56,6 +59,12 @@ def _ports_differ(settings: CheckedSettings) -> str | None:
     if settings.port != settings.metrics_port or settings.port == 0 or apart:
         return None
     return "is the proxy's port already: choose another"
+
+
+def _tokens_need_the_whole_one(settings: CheckedSettings) -> str | None:
+    if not settings.tokens or settings.metrics_token:
+        return None
+    return "each see some records, and without metrics_token everybody sees all of them: set metrics_token too"
 
 
 def _segments_fit(settings: CheckedSettings) -> str | None:
@@ -104,8 +113,11 @@ def _names_differ(tables: str, most: int, noun: str = "") -> Callable[[CheckedSe
 CROSS_CHECKS: Final = (
     CrossCheck("slos", ("slos",), _names_differ("slos", MOST)),
     CrossCheck("alerts", ("alerts",), _names_differ("alerts", MOST)),
+    CrossCheck("budgets", ("budgets",), _names_differ("budgets", MOST)),
     CrossCheck("backend", ("backend", "backends"), _one_way_to_name_backends),
     CrossCheck("backends", ("backends",), _names_differ("backends", MAX_BACKENDS, "backends ")),
+    CrossCheck("tokens", ("tokens",), _names_differ("tokens", MOST_TOKENS)),
+    CrossCheck("tokens", ("tokens", "metrics_token"), _tokens_need_the_whole_one),
     CrossCheck("metrics_host", ("metrics_host", "metrics_token", "insecure"), _metrics_are_guarded),
     CrossCheck("metrics_port", ("host", "port", "metrics_host", "metrics_port"), _ports_differ),
     CrossCheck("store_password_file", ("store_password", "store_password_file"), _one_password),

@@ -10,11 +10,15 @@ from llm_metrics_proxy.config.types import Glob, Number, setting
 
 _key: Final = partial(setting, group="Cost")
 MOST_USD_PER_MTOK: Final = 1_000_000
+MOST_USD_PER_HOUR: Final = 100_000
+MOST_WATTS: Final = 1_000_000
+MOST_USD_PER_KWH: Final = 1_000
 _WHEN: Final = "a date, or a time with its zone, such as 2026-03-01 or 2026-03-01T12:00:00Z"
 _PRICES: Final = (
     "input_usd_per_mtok", "output_usd_per_mtok", "cached_usd_per_mtok", "cache_write_usd_per_mtok",
     "cache_write_1h_usd_per_mtok",
 )  # fmt: skip
+_MACHINE: Final = ("usd_per_hour", "power_watts", "usd_per_kwh")
 
 
 def _moment(value: object) -> object:
@@ -36,6 +40,10 @@ Moment = Annotated[str, BeforeValidator(_moment)]
 
 def _price(meaning: str, shown_default: str) -> Any:
     return _key(None, meaning, ge=0, le=MOST_USD_PER_MTOK, shown_default=shown_default)
+
+
+def _machine(meaning: str, most: int) -> Any:
+    return _key(None, meaning, ge=0, le=most, shown_default="none")
 
 
 class PriceTable(BaseModel):
@@ -70,19 +78,45 @@ class PriceTable(BaseModel):
     cache_write_1h_usd_per_mtok: Number | None = _price(
         "Of those, the ones that are kept for an hour.", "as other written input"
     )
+    usd_per_hour: Number | None = _machine(
+        "What an hour of your own machine costs. It is shared out by the time that the server is busy, and counts "
+        "where nothing else says a cost. Leave prices of tokens and provider out.",
+        MOST_USD_PER_HOUR,
+    )
+    power_watts: Number | None = _machine(
+        "Power that the machine draws while it is busy; with usd_per_kwh, in place of usd_per_hour or in addition.",
+        MOST_WATTS,
+    )
+    usd_per_kwh: Number | None = _machine("What a kilowatt-hour costs.", MOST_USD_PER_KWH)
     valid_from: Moment | None = _key(None, "The first moment of these prices.", allowed=_WHEN, shown_default="always")
     valid_until: Moment | None = _key(None, "The first moment after them.", allowed=_WHEN, shown_default="for ever")
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "PriceTable":
         given = [name for name in _PRICES if getattr(self, name) is not None]
-        if self.provider is not None and given:
-            raise ValueError(f"provider takes the place of prices: leave it out, or {given[0]}")
-        if self.provider is None and self.input_usd_per_mtok is None:
-            raise ValueError("input_usd_per_mtok is missing (0 for what is free), or provider in place of prices")
+        if any(getattr(self, name) is not None for name in _MACHINE):
+            self._is_of_a_machine(given)
+        else:
+            self._is_of_tokens(given)
         if self.valid_from is not None and self.valid_until is not None and self.valid_from >= self.valid_until:
             raise ValueError("valid_until must be after valid_from")
         return self
+
+    def _is_of_a_machine(self, given: list[str]) -> None:
+        other = ["provider"] if self.provider is not None else given
+        if other:
+            raise ValueError(f"a machine's hour takes the place of prices and provider: leave it out, or {other[0]}")
+        if (self.power_watts is None) != (self.usd_per_kwh is None):
+            raise ValueError("power_watts and usd_per_kwh need each other")
+
+    def _is_of_tokens(self, given: list[str]) -> None:
+        if self.provider is not None and given:
+            raise ValueError(f"provider takes the place of prices: leave it out, or {given[0]}")
+        if self.provider is None and self.input_usd_per_mtok is None:
+            raise ValueError(
+                "input_usd_per_mtok is missing (0 for what is free), or in its place provider, or usd_per_hour for a "
+                "machine of your own"
+            )
 
 
 PriceTables = list[PriceTable]

@@ -15,9 +15,11 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from llm_metrics_proxy.config.backends import BackendTables
+from llm_metrics_proxy.config.budgets import BudgetTables
 from llm_metrics_proxy.config.cross_checks import CROSS_CHECKS
 from llm_metrics_proxy.config.identity import IDENTITY_COLUMNS, IdentityColumns, IdentitySources
 from llm_metrics_proxy.config.prices import PriceTables
+from llm_metrics_proxy.config.tokens import TokenTables
 from llm_metrics_proxy.config.types import (
     MAX_WORKERS,
     Backend,
@@ -61,6 +63,7 @@ _backends: Final = partial(setting, group="Backends")
 _storage: Final = partial(setting, group="Storage")
 _migrations: Final = partial(setting, group="Migrations")
 _journal: Final = partial(setting, group="Journal")
+_servers: Final = partial(setting, group="Servers")
 _processes: Final = partial(setting, group="Processes")
 _limits: Final = partial(setting, group="Limits")
 _timeouts: Final = partial(setting, group="Timeouts")
@@ -131,6 +134,14 @@ class Settings(BaseSettings):
         "Secret that readers of the metrics send as `Authorization: Bearer …`. Set it in the environment or the file, "
         "not as a flag: every user of a machine can read a process's flags.",
         allowed="at least 8 printable ASCII characters without spaces",
+    )
+    tokens: TokenTables = _addresses(
+        [],
+        "Tokens that see the requests of some users, keys, applications or tags only, each a table `[[tokens]]` of the "
+        "file; see [Who asks](topics/identity.md). Read again on SIGHUP.",
+        allowed="tables with name, a token, and what it sees, see below",
+        toml_only=True,
+        reload=True,
     )
     insecure: bool = _addresses(False, "Serve the metrics without a token on an address that other machines can reach.")
 
@@ -209,6 +220,30 @@ class Settings(BaseSettings):
     probe_timeout_s: Seconds = _backends(2.0, "Time for a probe's answer.", ge=0.1, le=600, reload=True)
     models_timeout_s: Seconds = _backends(
         3.0, "Time for each backend's part of a common `GET /v1/models`.", ge=0.1, le=600, reload=True
+    )
+
+    # --- Servers
+    server_metrics: Annotated[Literal["local", "all", "off"], Lower] = _servers(
+        "local",
+        "Which backends are asked for numbers of their own (queue, KV cache, loaded models): those at addresses of "
+        "this machine and of private networks, all, or none. A backend's key `server_metrics` overrides it. See "
+        "[Servers](topics/servers.md).",
+        reload=True,
+    )
+    server_metrics_interval_s: Seconds = _servers(
+        5.0, "Time between two questions to a server.", ge=0.5, le=600, reload=True
+    )
+    server_metrics_days: Whole = _servers(
+        30,
+        "Days for which the answers are kept: two of them by the minute, then by quarters of an hour; 0: forever.",
+        ge=0,
+        le=36_500,
+    )
+    gpu_metrics: Annotated[Literal["auto", "on", "off"], Lower] = _servers(
+        "auto",
+        "Whether this machine's GPUs are read with `nvidia-smi` or `rocm-smi`. `auto`: if they are installed, and a "
+        "backend is on this machine.",
+        reload=True,
     )
 
     # --- Storage
@@ -534,6 +569,14 @@ class Settings(BaseSettings):
         [],
         "Alerts and their receivers, each a table `[[alerts]]` of the file. Read again on SIGHUP.",
         allowed="tables with at least name, metric and threshold, see below",
+        toml_only=True,
+        reload=True,
+    )
+    budgets: BudgetTables = _slos_and_alerts(
+        [],
+        "Budgets that warn and block nothing, each a table `[[budgets]]` of the file; see "
+        "[Limits and budgets](topics/limits.md). Read again on SIGHUP.",
+        allowed="tables with at least name, and usd or tokens, see below",
         toml_only=True,
         reload=True,
     )

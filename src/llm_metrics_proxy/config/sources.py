@@ -20,6 +20,7 @@ from llm_metrics_proxy.config.identity import SECTION
 from llm_metrics_proxy.config.service_links import is_service_link
 from llm_metrics_proxy.config.settings import CROSS_CHECK, ENV_PREFIX, Settings
 from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows, table_rows
+from llm_metrics_proxy.config.tokens import digests_of
 from llm_metrics_proxy.config.toml_lines import TomlLines
 from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 from llm_metrics_proxy.errors import SettingsError
@@ -51,6 +52,7 @@ class Loaded(NamedTuple):
     flags: Mapping[str, Any] = {}  # as they were given, so that they can be given again
     api_keys: Mapping[str, SecretStr] = {}  # of backends, by their names
     links: tuple[str, ...] = ()  # variables that an orchestrator injected: they look like settings but are not
+    token_digests: Mapping[str, str] = {}  # SHA-256 of each of ``tokens``, by their names
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None = None) -> Loaded:
@@ -77,15 +79,17 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     problems += [_problem(table[name], given.pop(name), "must be UTF-8 (SQLite names files so)") for name in unreadable]
     settings = _validate(given, table, problems)
     keys: dict[str, str] = {}
+    digests: dict[str, str] = {}
     if settings is not None:
         keys, faults = keys_of(settings.backends, environment)
-        problems += faults
+        digests, token_faults = digests_of(settings.tokens, settings.metrics_token, environment)
+        problems += faults + token_faults
     if settings is None or problems:
         raise SettingsError(problems)
     origins = {name: given[name].origin if name in given else DEFAULT for name in table}
     api_keys = {name: SecretStr(key) for name, key in keys.items()}
     links = tuple(sorted(name for name in environment.keys() - variables.keys() if _looks_like_ours(name)))
-    return Loaded(settings, origins, chosen_file, dict(flags), api_keys, links)
+    return Loaded(settings, origins, chosen_file, dict(flags), api_keys, links, digests)
 
 
 def _is_utf8(value: Any) -> bool:

@@ -32,6 +32,10 @@ class SettingValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     probe_interval_s: float
     probe_timeout_s: float
     models_timeout_s: float
+    server_metrics: Literal["local", "all", "off"]
+    server_metrics_interval_s: float
+    server_metrics_days: int
+    gpu_metrics: Literal["auto", "on", "off"]
     data_dir: str
     db_path: str
     store: str

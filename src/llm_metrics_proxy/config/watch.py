@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model, model_validator
 
-from llm_metrics_proxy.analytics.filters import RULED, value_type
+from llm_metrics_proxy.analytics.conditions import Condition, parse_condition, parse_conditions, parse_values
+from llm_metrics_proxy.analytics.filters import RULED, RequestFilter, value_type
 from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.analytics.slos import COMPLETED, parse_slo
 from llm_metrics_proxy.columns import Column
@@ -16,6 +17,9 @@ from llm_metrics_proxy.errors import QueryError
 
 _key: Final = partial(setting, group="SLOs and alerts")
 MOST: Final = 100  # of each kind
+# Of windows of servers' limits, not of records: the least share left, and how long before its reset one runs out.
+LIMIT_METRICS: Final = ("limit_left_ratio", "limit_runs_out_early_s")
+_OF_LIMITS: Final = {"backend_name", "api_key_id"}  # the conditions that windows have
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = "a duration such as 30s, 5m, 1h or 30d"
 
@@ -42,8 +46,17 @@ def _requirement(value: object) -> object:
     return value
 
 
-def _metric(value: object) -> object:
+def _where(value: object) -> object:
     if isinstance(value, str):
+        try:
+            return str(parse_condition(value))
+        except QueryError as error:
+            raise ValueError(str(error)) from error
+    return value
+
+
+def _metric(value: object) -> object:
+    if isinstance(value, str) and value not in LIMIT_METRICS:
         try:
             measure(value)
         except QueryError as error:
@@ -64,6 +77,8 @@ Duration = Annotated[int, BeforeValidator(_duration), Field(ge=1, le=366 * 86_40
 Hold = Annotated[int, BeforeValidator(_duration), Field(ge=0, le=7 * 86_400)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256, strict=True)]
+Webhook = Annotated[str, BeforeValidator(_webhook), StringConstraints(strict=True)]
+Where = Annotated[str, BeforeValidator(_where), StringConstraints(strict=True)]
 Requirement = Annotated[str, BeforeValidator(_requirement), StringConstraints(strict=True)]
 
 
@@ -79,25 +94,53 @@ _NAME: Final = _key(..., "Its name.", allowed="up to 63 of a-z, 0-9, dot, dash a
 _FIELDS: Final[dict[str, Any]] = {
     "name": (Name, _NAME),
     **{name: _condition(column) for name, column in RULED.items()},
+    "where": (
+        list[Where],
+        _key(
+            [],
+            "Only requests that meet all of these conditions on any column: `model!=a,b`, `response_time_ms>5000`.",
+            allowed="a list of conditions, as --where takes them",
+            shown_default="none",
+        ),
+    ),
 }
 _Conditions: Any = create_model("_Conditions", __config__=ConfigDict(frozen=True, extra="forbid"), **_FIELDS)
 
 
-class _About(_Conditions):  # type: ignore[misc]
+class AboutTable(_Conditions):  # type: ignore[misc]
     """Which requests a rule is about."""
 
     if TYPE_CHECKING:
         name: str
         tag: str | None
+        where: list[str]
 
     @model_validator(mode="after")
-    def _has_good_tags(self) -> "_About":
-        if self.tag is not None and not all("=" in part for part in self.tag.split(",")):
-            raise ValueError(f"tag = {self.tag!r}: give k=v, or several separated by commas")
+    def _has_good_values(self) -> "AboutTable":
+        for name in RULED:
+            value = getattr(self, name)
+            try:
+                if isinstance(value, str):
+                    parse_values(name, value)
+                if name == "tag" and value is not None:
+                    RequestFilter(tag=value)
+            except QueryError as error:
+                raise ValueError(f"{name} = {value!r}: {error}") from error
         return self
 
+    def conditions(self) -> list[Condition]:
+        """All of them; text may be several values, separated by commas."""
+        found = []
+        for name in RULED:
+            value = getattr(self, name)
+            if isinstance(value, str):
+                found.append(Condition(name, "=", parse_values(name, value)))
+            elif value is not None:
+                found.append(Condition(name, "=", (value,)))
+        return [*found, *parse_conditions(self.where)]
 
-class SloTable(_About):
+
+class SloTable(AboutTable):
     """One table ``[[slos]]``."""
 
     require: Requirement = _key(
@@ -112,13 +155,16 @@ class SloTable(_About):
     )
 
 
-class AlertTable(_About):
+class AlertTable(AboutTable):
     """One table ``[[alerts]]``."""
 
     metric: Annotated[str, BeforeValidator(_metric), StringConstraints(strict=True)] = _key(
         ...,
-        "A metric of queries, such as `error_rate`, `requests`, `cost_usd`, `response_time_ms.p95` or `goodput`.",
-        allowed="a metric of queries",
+        "A metric of queries, such as `error_rate`, `requests`, `cost_usd`, `response_time_ms.p95` or `goodput`. Or of "
+        "servers' limits, of which `backend_name` and `api_key_id` can choose some: `limit_left_ratio`, the least that "
+        "is left of any (0 to 1), or `limit_runs_out_early_s`, how long before it begins anew one will be used up at "
+        "this rate; above 0, it does not last.",
+        allowed=f"a metric of queries, or {' or '.join(LIMIT_METRICS)}",
     )
     require: Requirement | None = _key(
         None,
@@ -128,6 +174,13 @@ class AlertTable(_About):
     )
     op: Literal[">", ">=", "<", "<="] = _key(">", "Comparison of metric and threshold that fires the alert.")
     threshold: Number = _key(..., "The number to compare with.", ge=-1e15, le=1e15)
+    against: Literal["previous"] | None = _key(
+        None,
+        "`previous`: compare with the threshold how the metric changed since the window of the same length before, as "
+        'a share of what it was; `threshold = -0.3` and `op = "<"` fire when it fell by more than 30 %. Both windows '
+        "need `min_requests`.",
+        shown_default="none: the metric itself",
+    )
     window: Duration = _key(300, "Time over which it is measured, up to now.", allowed=_DURATION, shown_default="5m")
     for_duration: Hold = _key(
         0, "How long the condition must hold before the alert fires.", allowed=_DURATION, shown_default="0s"
@@ -141,7 +194,7 @@ class AlertTable(_About):
     min_requests: Annotated[int, BeforeValidator(_number)] = _key(
         1, "With fewer records behind the number, the alert does not fire.", ge=0, le=1_000_000
     )
-    webhook: Annotated[str, BeforeValidator(_webhook), StringConstraints(strict=True)] | None = _key(
+    webhook: Webhook | None = _key(
         None,
         "URL to post JSON to when it fires and when it is resolved. Never shown.",
         allowed="an http:// or https:// URL without user and fragment",
@@ -154,6 +207,12 @@ class AlertTable(_About):
             raise ValueError("metric goodput and require belong together: give both or neither")
         if self.require == COMPLETED:
             raise ValueError("for what is completed, take the metric success_rate or error_rate in place of goodput")
+        if self.metric in LIMIT_METRICS:
+            if self.against is not None:
+                raise ValueError("limits have no window before: leave out against")
+            given = {one.name for one in self.conditions()} - _OF_LIMITS
+            if given:
+                raise ValueError(f"limits have no {', '.join(sorted(given))}: choose them by backend_name, api_key_id")
         return self
 
 

@@ -7,6 +7,8 @@ options   the options of a demo server          models    the table of simulated
 asked     reading a request                     answers   what a model "says", seeded
 wire      the same as OpenAI's JSON and events  faults    what can go wrong, on demand too
 app       the ASGI application                  traffic   clients that use it
+conversations  of those clients, with sessions that grow
+prefixes  the prompt cache                      subscription  windows of a subscription
 server    listening, signals, stopping
 """
 

@@ -11,8 +11,11 @@ import msgspec
 from llm_metrics_proxy.demo import faults, wire
 from llm_metrics_proxy.demo.answers import answer, embedding, first_token_delay_s, inter_token_s
 from llm_metrics_proxy.demo.asked import Asked, DemoRefusal, invalid, tool_to_call, understood
+from llm_metrics_proxy.demo.load import DemoLoad
 from llm_metrics_proxy.demo.models import MODELS
 from llm_metrics_proxy.demo.options import DemoOptions
+from llm_metrics_proxy.demo.prefixes import PrefixCache
+from llm_metrics_proxy.demo.subscription import SUBSCRIBER, Subscription
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,6 +24,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 _MARK: Final = (b"x-demo-backend", b"simulated")
 _JSON: Final = (b"content-type", b"application/json")
+_TEXT: Final = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _EVENT_STREAM: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 _MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
@@ -34,6 +38,7 @@ class DemoRoute(NamedTuple):
 
 ROUTES: Final = {
     "/health": DemoRoute("GET", None),
+    "/metrics": DemoRoute("GET", None),
     "/v1/models": DemoRoute("GET", None),
     "/v1/chat/completions": DemoRoute("POST", "messages"),
     "/v1/completions": DemoRoute("POST", "prompt"),
@@ -46,7 +51,10 @@ class DemoApp:
 
     def __init__(self, options: DemoOptions) -> None:
         self.requests = 0
+        self.load = DemoLoad()
         self._options = options
+        self._prefixes = PrefixCache()
+        self._subscription = Subscription(time.time())
         self._random = Random(options.seed)  # noqa: S311 -- a simulation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,6 +74,11 @@ class DemoApp:
             raise invalid(404, f"No such path: {path}")
         if scope["method"] != route.method:
             raise invalid(405, f"{path} takes {route.method}")
+        if path == "/metrics":
+            page = self.load.page()
+            await send(_start(200, _TEXT, (b"content-length", b"%d" % len(page))))
+            await send(_piece(page, last=True))
+            return
         if route.prompt is None:
             await _send_json(send, {"status": "ok"} if path == "/health" else _models())
             return
@@ -76,16 +89,32 @@ class DemoApp:
             raise DemoRefusal(faults.ANSWERS[fault])
         chat = route.prompt == "messages"
         identifier = f"{'chatcmpl' if chat else 'cmpl'}-demo{random.getrandbits(64):016x}"
-        call = wire.Call(identifier, int(time.time()), asked.model.name, chat, asked.prompt_tokens)
+        cached = self._prefixes.cached_tokens(asked.model.name, asked.body.messages or ()) if chat else 0
+        call = wire.Call(identifier, int(time.time()), asked.model.name, chat, asked.prompt_tokens, cached)
+        send = self._subscribed(scope, send, asked.prompt_tokens)
         client_left = asyncio.ensure_future(receive())  # the body is in: the next message is the disconnect
         pace = _Pace(self._options.speed, client_left)
         try:
-            if route.prompt == "input":
-                await _embed(send, asked, call, random, pace)
-            else:
-                await _Generation(send, asked, call, random, pace).run(fault)
+            with self.load.serving(asked.model.name, asked.prompt_tokens):
+                if route.prompt == "input":
+                    await _embed(send, asked, call, random, pace)
+                else:
+                    await _Generation(send, asked, call, random, pace, self.load).run(fault)
         finally:
             client_left.cancel()
+
+    def _subscribed(self, scope: Scope, send: Send, prompt_tokens: int) -> Send:
+        """Answers to who has a subscription say what is left of it."""
+        if dict(scope["headers"]).get(b"authorization") != SUBSCRIBER:
+            return send
+        fields = self._subscription.used(prompt_tokens, time.time())
+
+        async def saying(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *fields]
+            await send(message)
+
+        return saying
 
 
 class _Pace:
@@ -112,8 +141,11 @@ class _Pace:
 class _Generation:
     """One chat or text completion on its way: as events, or all at once when the last token is there."""
 
-    def __init__(self, send: Send, asked: Asked, call: wire.Call, random: Random, pace: _Pace) -> None:
+    def __init__(  # noqa: PLR0917 -- all that one request is
+        self, send: Send, asked: Asked, call: wire.Call, random: Random, pace: _Pace, load: DemoLoad
+    ) -> None:
         self._send = send
+        self._load = load
         self._asked = asked
         self._call = call
         self._random = random
@@ -128,7 +160,8 @@ class _Generation:
         ]
         strikes_after = min(faults.STRIKES_AFTER_TOKENS, sum(one.token_count for one in answers))
         slow_start_s = faults.SLOW_START_S if fault == faults.SLOW_START else 0.0
-        delay_s = first_token_delay_s(asked.model, random, asked.prompt_tokens) + slow_start_s
+        unread = max(asked.prompt_tokens - self._call.cached_tokens, 0)
+        delay_s = first_token_delay_s(asked.model, random, unread) + slow_start_s
         if await self._pace.passed(delay_s):
             return
         if self._streamed:
@@ -139,6 +172,7 @@ class _Generation:
                 if await self._pace.passed(inter_token_s(asked.model, random)):
                     return
                 tokens += 1
+                self._load.wrote(asked.model.name, event_tokens)
                 if tokens == strikes_after and await self._struck(fault):
                     return
             if self._streamed:

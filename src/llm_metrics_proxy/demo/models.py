@@ -1,4 +1,5 @@
-"""The simulated models. Speeds are of the order seen on one consumer GPU (small) and one data-centre GPU (large)."""
+"""The simulated models. Speeds are of the order seen on one consumer GPU (small) and one data-centre GPU (large),
+prices of the order that providers ask for models of such sizes: so a first look has costs and savings, too."""
 
 from typing import Final, NamedTuple
 
@@ -14,14 +15,17 @@ class Model(NamedTuple):
     answer_median_tokens: int
     reasons: bool = False  # thinks aloud (`reasoning_content`) before it answers
     embedding_dimensions: int = 0  # more than 0: it embeds, and does not chat
+    input_usd_per_mtok: float = 0.0
+    output_usd_per_mtok: float | None = None
+    cached_usd_per_mtok: float | None = None
 
 
 MODELS: Final = {
     model.name: model
     for model in (
-        Model("demo-small", 6000, 9, 0.25, 8_192, 60),
-        Model("demo-large", 1800, 32, 0.35, 32_768, 110),
-        Model("demo-reasoning", 2400, 21, 0.30, 32_768, 80, reasons=True),
-        Model("demo-embedding", 40_000, 0, 0, 8_192, 0, embedding_dimensions=256),
+        Model("demo-small", 6000, 9, 0.25, 8_192, 60, False, 0, 0.25, 2.0, 0.025),
+        Model("demo-large", 1800, 32, 0.35, 32_768, 110, False, 0, 3.0, 15.0, 0.3),
+        Model("demo-reasoning", 2400, 21, 0.30, 32_768, 80, True, 0, 1.25, 10.0, 0.125),
+        Model("demo-embedding", 40_000, 0, 0, 8_192, 0, False, 256, 0.02),
     )
 }

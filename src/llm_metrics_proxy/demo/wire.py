@@ -22,6 +22,7 @@ class Call(NamedTuple):
     model: str
     chat: bool  # chat completions, else text completions
     prompt_tokens: int
+    cached_tokens: int = 0  # of them, those that the server had read before
 
 
 def event(value: Any) -> bytes:
@@ -41,6 +42,7 @@ def usage(call: Call, answers: Sequence[ModelAnswer]) -> dict[str, Any]:
         "prompt_tokens": call.prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": call.prompt_tokens + completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": call.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": sum(len(answer.reasoning) for answer in answers)},
     }
 

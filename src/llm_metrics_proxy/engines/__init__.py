@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.engines.migrations import StoreMigration, StoreMigrations
-from llm_metrics_proxy.engines.moving import Moved, Report, choose, move
+from llm_metrics_proxy.engines.moving import Moved, Report, choose, move, refuse_older
 from llm_metrics_proxy.engines.operations import Operations
 from llm_metrics_proxy.engines.report import StoreReport
 from llm_metrics_proxy.errors import StoreError
@@ -122,13 +122,12 @@ def report_of(access: StoreAccess) -> StoreReport:
 def open_operations(db_path: Path, access: StoreAccess | None) -> Operations:
     """What changes stored records. ``db_path``: the file of the control store; ``access``: the server that has them.
 
-    Raises ``StoreError`` where that cannot be done.
+    Raises ``MigrationRefusedError`` where that cannot be done.
     """
     if access is not None:
-        raise StoreError(
-            f"the records are in {access.address}, and there each keeps the cost that it was stored with: only those "
-            "in the database file can be repriced. `export` has all that a price is made of."
-        )
+        from llm_metrics_proxy.engines.clickhouse.repricing import ServerOperations  # noqa: PLC0415 -- as below
+
+        return ServerOperations(access)
     from llm_metrics_proxy.engines.sqlite.operations import SqliteOperations  # noqa: PLC0415 -- only the engine in use
 
     return SqliteOperations(db_path)
@@ -150,11 +149,13 @@ def copy_records(
     *,
     hosts: Sequence[str],
     names: Mapping[str, str],
+    formulas: str,
     stop: threading.Event,
     report: Report,
 ) -> Moved:
     """Move records from a SQLite file to a server, or back. ``hosts``: only of these; ``names``: what hosts are called
-    there, where that is another name; the empty one stands for records without a host. Raises ``StoreError``."""
+    there, where that is another name; the empty one stands for records without a host.
+    ``formulas``: the newest migration's version, which records on a server must follow. Raises ``StoreError``."""
     if isinstance(source, Path) and isinstance(target, StoreAccess):
         with (
             only_copy(source),
@@ -163,6 +164,7 @@ def copy_records(
         ):
             file.refuse_unfinished()
             chosen = choose(file.spans(), hosts, names)
+            refuse_older(source, file.stamps(chosen), formulas)
             identity = file.identity()
             server.owners([name for name, _ in chosen.values()], identity)
             server.begin(identity)

@@ -47,5 +47,8 @@ class StoreMigrations(Protocol):
     def forget(self, *, finished_before: str) -> bool:
         """Delete what an undo of runs that were over by then (ISO 8601 in UTC) would need; if there was any."""
 
+    def dismiss(self) -> int:
+        """Mark the notices of all ended runs as read; how many were not before."""
+
     def verify(self, *, report: Report, stop: threading.Event | None = None) -> tuple[Fault, ...]:
         """Every calculated value against the oracle of its version."""

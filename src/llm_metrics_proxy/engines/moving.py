@@ -8,11 +8,13 @@ from both sides and compared, column by column; how far that came is kept too.
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
 from llm_metrics_proxy.errors import StoreError
+from llm_metrics_proxy.migration.versions import is_older
 from llm_metrics_proxy.record import ALL_COLUMNS
 from llm_metrics_proxy.storage.moved_records import ARRIVAL, HOST, REQUEST_ID, Done, Row, Span, SqliteRecordsFile
 
@@ -89,6 +91,20 @@ def move(
     moved.finished = not stop.is_set()
     moved.waiting = file.waiting()
     return moved
+
+
+def refuse_older(path: Path, stamps: Mapping[str | None, int], version: str) -> None:
+    """Raises if records follow older formulas than ``version``'s, the newest migration's: those of a server cannot all
+    be brought to these. ``stamps``: how many records each version wrote."""
+    older = {stamp: count for stamp, count in stamps.items() if is_older(stamp, version)}
+    if older:
+        first = sorted(older.items(), key=repr)[:_MOST_NAMED]
+        named = ", ".join(f"{stamp or 'none'} {count:,}" for stamp, count in first)
+        raise StoreError(
+            f"{sum(older.values()):,} records of {path} follow the formulas of older versions ({named}), and ClickHouse"
+            f" cannot bring them to those of {version}. Nothing was copied. Run `llm-metrics-proxy migrate run --db "
+            f"{path}` first, then the same command again."
+        )
 
 
 def _refuse_others(source: Side, target: Side, host: str, name: str, span: Span) -> None:

@@ -1,5 +1,6 @@
 """What a store on the network says of itself, for ``doctor``."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -24,8 +25,9 @@ class RecordsBackup(NamedTuple):
 
 
 class StoreReport(NamedTuple):
-    """``clock_ahead_s``: its clock against ours. ``size`` of the records and
-    ``disk_free``, both bytes. ``hosts``: none if there is no table yet."""
+    """``clock_ahead_s``: its clock against ours. ``size`` of the records and ``disk_free``, both bytes. ``hosts``: none
+    if there is no table yet. ``kept_days``: for how long it keeps records, 0: for ever; ``asked_days``: for how long
+    each host asks. ``changing``: what is being changed in stored records, in words; ``failing``: what cannot be."""
 
     version: str
     name: str
@@ -34,3 +36,7 @@ class StoreReport(NamedTuple):
     parts: int
     hosts: list[HostReport]
     disk_free: int
+    kept_days: int = 0
+    asked_days: Mapping[str, int] = {}
+    changing: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()

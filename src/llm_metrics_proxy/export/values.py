@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from llm_metrics_proxy.analytics.rows import literal
+from llm_metrics_proxy.record import literal
 
 _FLAGS: Final[dict[Any, bool | None]] = {0: False, 1: True, None: None}
 

@@ -200,7 +200,7 @@ class Ingestor:
         return len(batch.records)
 
     def _load(self) -> None:
-        self._counters.load(self._store.counters())
+        self._counters.load(self._store.counters(), self._store.windows())
         self._storing.forget()
         self._positions = {position.worker_id: position for position in self._store.positions()}
         self._open = {request.request_id.encode(): request for request in self._store.open_requests()}
@@ -211,7 +211,7 @@ class Ingestor:
     def _commit(self, batch: Batch) -> int:
         """One transaction; returns how many records no database can hold."""
         opened = batch.opened()
-        stored = self._storing.store(batch, opened, self._pricer)
+        stored = self._storing.store(batch, opened, self._open.values(), self._pricer)
         if _log.isEnabledFor(logging.DEBUG):
             for record in batch.records:
                 _log.debug("request %s: stored, %s", record.request_id, record.outcome)

@@ -1,7 +1,7 @@
 """One batch into the store: settled, priced and counted. What no database can hold goes to a file for a person."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -9,12 +9,13 @@ import msgspec
 
 from llm_metrics_proxy.errors import RecordsRefusedError
 from llm_metrics_proxy.ingestion.batch import Batch
+from llm_metrics_proxy.ingestion.busy_time import BusyTime
 from llm_metrics_proxy.ingestion.counted_answers import CountedAnswers
 from llm_metrics_proxy.journal.frames import encode, storable
 from llm_metrics_proxy.metrics_service import NOT_PRICED, Priced, settle, to_row
 from llm_metrics_proxy.ownership import give_back
 from llm_metrics_proxy.record import RequestRecord
-from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, Store
+from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, Store, StoredWindow, WindowChanges
 
 REJECTED_NAME: Final = "rejected.jsonl"
 
@@ -24,14 +25,25 @@ _log = logging.getLogger(__name__)
 class Counters(Protocol):
     """What the ingester needs of ``counters.CounterBook``."""
 
-    def load(self, rows: list[tuple[str, bytes]]) -> None:
+    def load(self, rows: list[tuple[str, bytes]], windows: list[StoredWindow]) -> None:
         """Replace the content with what is stored."""
 
-    def observe(self, record: RequestRecord, error_category: str | None, cost_usd: float | None) -> None:
-        """Count one record that is settled and priced."""
+    def observe(
+        self,
+        record: RequestRecord,
+        error_category: str | None,
+        cost_usd: float | None,
+        *,
+        savings_usd: float | None,
+        busy_ms: float | None,
+    ) -> None:
+        """Count one record that is settled and priced; ``busy_ms``: its share of its server's busy time."""
 
     def take_changes(self) -> list[tuple[str, bytes]]:
         """(series, state) of all that changed since the last call."""
+
+    def take_windows(self) -> WindowChanges:
+        """The same of windows of servers' limits."""
 
     def confirm(self) -> None:
         """Those changes are committed, and may be shown."""
@@ -40,8 +52,8 @@ class Counters(Protocol):
 class RecordPricer(Protocol):
     """What the ingester needs of ``pricing.Pricer``."""
 
-    def price(self, record: RequestRecord) -> Priced:
-        """Cost in US dollars, and who said so; None, None if it is unknown."""
+    def price(self, record: RequestRecord, busy_ms: float | None) -> Priced:
+        """Cost in US dollars, who said so, and savings by caches; None for what is unknown."""
 
 
 class StoredBatch(NamedTuple):
@@ -57,29 +69,37 @@ class Storing:
     def __init__(self, store: Store, counters: Counters, folder: Path, *, keeps_reports: bool = True) -> None:
         self._store, self._counters, self._folder = store, counters, folder
         self.keeps_reports = keeps_reports
-        self._answers = CountedAnswers(store)
+        self._answers, self._busy = CountedAnswers(store), BusyTime()
 
     def forget(self) -> None:
         """Memory may not agree with the store."""
         self._answers.forget()
 
-    def store(self, batch: Batch, opened: Sequence[OpenRequest], pricer: RecordPricer | None) -> StoredBatch:
-        """One transaction. ``batch.records`` are those that it has stored."""
+    def store(
+        self,
+        batch: Batch,
+        opened: Sequence[OpenRequest],
+        still_open: Iterable[OpenRequest],
+        pricer: RecordPricer | None,
+    ) -> StoredBatch:
+        """One transaction. ``batch.records`` are those that it has stored. Behind it, ``opened`` and ``still_open`` are
+        open, the first since it."""
         for reason, body in batch.undecodable:
             self._reject(reason, body)
         rejected, answers = len(batch.undecodable), self._answers
-        closed = batch.closed()
+        closed, open_behind = batch.closed(), [*still_open, *opened]
         while True:
             rows, costs = [], []
             answers.new.clear()
-            for record in batch.records:
+            busy = self._busy.shares(batch.records, open_behind)
+            for record, busy_ms in zip(batch.records, busy, strict=True):
                 verdict = settle(record)
                 answers.judge(record)
-                priced = NOT_PRICED if pricer is None else pricer.price(record)
+                priced = NOT_PRICED if pricer is None else pricer.price(record, busy_ms)
                 if not self.keeps_reports:
                     record.usage_reported = None
-                self._counters.observe(record, verdict.category, priced[0])
-                rows.append(to_row(record, priced))
+                self._counters.observe(record, verdict.category, priced[0], savings_usd=priced[2], busy_ms=busy_ms)
+                rows.append(to_row(record, priced, busy_ms))
                 costs.append(priced[0])
             try:
                 self._store.append(
@@ -91,16 +111,18 @@ class Storing:
                         counters=self._counters.take_changes(),
                         losses=list(batch.losses.items()),
                         answers=list(answers.new.values()),
+                        windows=self._counters.take_windows(),
                     )
                 )
             except RecordsRefusedError as error:
                 kept = self._without(batch.records, dict(error.refused))
                 rejected += len(batch.records) - len(kept)
                 batch.records = kept
-                self._counters.load(self._store.counters())
+                self._counters.load(self._store.counters(), self._store.windows())
             else:
                 self._counters.confirm()
                 answers.confirm()
+                self._busy.confirm()
                 return StoredBatch(costs, rejected)
 
     def _without(self, records: list[RequestRecord], refused: dict[int, str]) -> list[RequestRecord]:

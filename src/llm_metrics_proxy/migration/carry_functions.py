@@ -7,10 +7,10 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.migration.counts import recounted, reported_cost
+from llm_metrics_proxy.record import literal
 from llm_metrics_proxy.storage.report_shapes import ReportShapes
 
 ENCODINGS: Final = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}  # Python's names
-MAX_UNFIT_CHARS: Final = 256
 
 
 def register(connection: apsw.Connection) -> None:
@@ -45,15 +45,3 @@ def register(connection: apsw.Connection) -> None:
     for name, function in functions.items():
         connection.create_scalar_function(name, function, -1, deterministic=True)
     ReportShapes(connection).function()
-
-
-def literal(value: Any) -> str:
-    """As SQL writes it, so that '5', 5 and X'35' stay apart; cut to ``MAX_UNFIT_CHARS``."""
-    if isinstance(value, bytes):
-        text = f"X'{value[:MAX_UNFIT_CHARS].hex().upper()}'"
-    elif isinstance(value, str):
-        doubled = value[:MAX_UNFIT_CHARS].replace("'", "''")
-        text = f"'{doubled}'"
-    else:
-        text = repr(value)
-    return text if len(text) <= MAX_UNFIT_CHARS else f"{text[: MAX_UNFIT_CHARS - 1]}…"

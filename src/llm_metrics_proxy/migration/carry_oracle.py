@@ -15,7 +15,7 @@ from typing import Any, Final
 import apsw
 
 from llm_metrics_proxy.migration.carry_bulk import Bulk
-from llm_metrics_proxy.migration.carry_functions import ENCODINGS, literal
+from llm_metrics_proxy.migration.carry_functions import ENCODINGS
 from llm_metrics_proxy.migration.carry_sql import Carry, are_unicode, short_ways
 from llm_metrics_proxy.migration.doubles import COLUMN as REQUEST_ID
 from llm_metrics_proxy.migration.doubles import find_doubles, is_double_sql
@@ -28,7 +28,7 @@ from llm_metrics_proxy.migration.reading import NumberWord, fitted, is_time, mea
 from llm_metrics_proxy.migration.shortcuts import oracle_way_of
 from llm_metrics_proxy.migration.timestamps import normalise
 from llm_metrics_proxy.migration.versions import is_older
-from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, KEY_COLUMNS, REGISTRY
+from llm_metrics_proxy.record import ALL_COLUMNS, APP_VERSION_COLUMN, KEY_COLUMNS, REGISTRY, literal
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 _ARRIVAL: Final = KEY_COLUMNS[0]

@@ -147,7 +147,7 @@ class Execution:
             met[0] += records
             reporter.advance(met[0], detail="counting records")
 
-        return history, count_history(self._connection, history, run.bound_id, heard)
+        return history, count_history(self._path, run.old_table, run.bound_id, heard)
 
     def _carry(self, run: Run, counted: Counted, how: Carry) -> Run:
         """Every batch from the cursor down. Raises ``FormulaError`` and ``StoppedError``."""

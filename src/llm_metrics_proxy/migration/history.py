@@ -1,17 +1,23 @@
 """What is in the old table, counted once before it is carried over: stamps, and until when its records are.
 
-One pass in blocks of keys. The old table is not written to, so that a run that is resumed finds the same again.
+One pass in blocks of keys, by two threads. The old table is not written to, so that a run that is resumed finds the
+same again.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import apsw
 
 from llm_metrics_proxy.migration.invalid_text import read_rows
-from llm_metrics_proxy.migration.keys import OldRecords
+from llm_metrics_proxy.migration.keys import OldRecords, history_of
+from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, connect
 
 _BLOCKS: Final = 1000
 _LEAST_KEYS: Final = 10_000
@@ -46,13 +52,35 @@ class Counted(NamedTuple):
         return max((ends for ends in left if ends), default=ALL_OF_TIME)
 
 
-def count_history(
-    connection: apsw.Connection, history: OldRecords, bound: int, heard: Callable[[int], None]
-) -> Counted:
-    """``heard`` gets the records of each block. Raises ``apsw.Error``."""
-    least = connection.execute(f"SELECT min({history.key}) FROM {history.table}").get  # noqa: S608
+def count_history(path: Path, old_table: str, bound: int, heard: Callable[[int], None]) -> Counted:
+    """``heard`` gets each block's records, in one thread at a time. Raises ``apsw.Error``, and what that raises."""
+    with closing(connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
+        history = history_of(connection, old_table)
+        least = connection.execute(f"SELECT min({history.key}) FROM {history.table}").get  # noqa: S608
     if least is None:
         return Counted(0, {}, ())
+    width = max(_LEAST_KEYS, -(-(bound - least + 1) // _BLOCKS))
+    starts, one_at_a_time = range(least - 1, bound, width), threading.Lock()
+
+    def tell(records: int) -> None:
+        with one_at_a_time:
+            heard(records)
+
+    def count(part: range) -> Counted:
+        with closing(connect(path, Access.READ, busy_ms=BUSY_TIMEOUT_MS)) as connection:
+            return _count(connection, history_of(connection, old_table), part, bound, tell)
+
+    half = len(starts) // 2
+    with ThreadPoolExecutor(2, thread_name_prefix="count") as pool:
+        first, second = pool.map(count, (starts[:half], starts[half:]))
+    stamps = Counter(first.stamps) + Counter(second.stamps)
+    return Counted(stamps.total(), dict(stamps), first.blocks + second.blocks)
+
+
+def _count(
+    connection: apsw.Connection, history: OldRecords, starts: range, bound: int, heard: Callable[[int], None]
+) -> Counted:
+    """The blocks that begin there, each as long as the step of ``starts``."""
     columns = connection.execute("SELECT lower(name) FROM pragma_table_info(?)", (history.table.partition(".")[2],))
     stamp = "app_version" if "app_version" in {name for (name,) in columns} else "NULL"
     statement = (
@@ -60,11 +88,10 @@ def count_history(
         f"count(*) FILTER (WHERE typeof(timestamp) = 'text' AND NOT ({_PLAIN})) FROM {history.table} "
         f"WHERE {history.key} > ? AND {history.key} <= ? GROUP BY 1"
     )
-    width = max(_LEAST_KEYS, -(-(bound - least + 1) // _BLOCKS))
     stamps: Counter[Any] = Counter()
     blocks = []
-    for above in range(least - 1, bound, width):
-        rows = list(read_rows(connection, statement, (above, min(bound, above + width)), 4))
+    for above in starts:
+        rows = list(read_rows(connection, statement, (above, min(bound, above + starts.step)), 4))
         for found, count, _latest, _odd in rows:
             stamps[found] += count
         if rows:

@@ -8,10 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
-from llm_metrics_proxy.migration.carry_functions import literal
 from llm_metrics_proxy.migration.invalid_text import InvalidText
 from llm_metrics_proxy.migration.timestamps import normalise
-from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.record import REGISTRY, literal
 from llm_metrics_proxy.storage.base import SqlValue
 
 _NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t\n\v\f\r]*", re.ASCII)

@@ -5,6 +5,7 @@ views, triggers, ``schema_version``) stays as it is; what ``sqlite_schema`` said
 """
 
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -23,7 +24,6 @@ from llm_metrics_proxy.storage.connection import in_memory
 from llm_metrics_proxy.storage.sqlite_schema import (
     LEDGER,
     ONE_TABLE,
-    RECORDS_INDEXES,
     TABLE,
     has_ledger,
     quoted,
@@ -32,6 +32,9 @@ from llm_metrics_proxy.storage.sqlite_schema import (
 )
 
 _ALL: Final = "SELECT type, name, sql FROM main.sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+_INDEX: Final = re.compile(r"(?<= INDEX )\w+(?= ON )")
+_ADDED: Final = re.compile(r"\s*ALTER TABLE (\w+) ADD COLUMN (\w+)")
+_COMMENT: Final = re.compile(r"--[^\n]*")
 
 
 class Aside(NamedTuple):
@@ -115,10 +118,10 @@ def _make_ours(connection: apsw.Connection, ledger: Collection[int] | None, app_
     if ledger is not None and ONE_TABLE in ledger:  # the old table was ours too
         connection.execute(_free_indexes(connection, records_table()))
         for step in steps()[1:]:
-            connection.execute(step.sql)
+            _apply(connection, step.sql)
     else:
         for step in steps():
-            connection.execute(_free_indexes(connection, step.sql))
+            _apply(connection, step.sql)
         at = datetime.now(UTC).isoformat()
         connection.executemany(
             "INSERT OR REPLACE INTO schema_steps (number, name, checksum, applied_at, app_version) "
@@ -133,12 +136,26 @@ def _make_ours(connection: apsw.Connection, ledger: Collection[int] | None, app_
             )
 
 
+def _apply(connection: apsw.Connection, sql: str) -> None:
+    """A step. Tables of the control store may be there from an earlier run, with the columns that a step adds."""
+    for statement in _COMMENT.sub("", sql).split(";"):
+        added = _ADDED.match(statement)
+        if added is None or added[2] not in {name for name, *_ in _columns(connection, added[1])}:
+            connection.execute(_free_indexes(connection, statement))
+
+
+def added_columns() -> Iterator[tuple[str, str]]:
+    """Table and column that a step adds to what an earlier one made, other than records."""
+    for step in steps():
+        for statement in _COMMENT.sub("", step.sql).split(";"):
+            added = _ADDED.match(statement)
+            if added is not None and added[1] != TABLE:
+                yield added[1], added[2]
+
+
 def _free_indexes(connection: apsw.Connection, sql: str) -> str:
     """The statements, with another name for an index whose name a table that was set aside has."""
-    for statement in RECORDS_INDEXES:
-        name = statement.partition(" INDEX ")[2].partition(" ON ")[0]
-        sql = sql.replace(f" INDEX {name} ON", f" INDEX {free_name(connection, name)} ON")
-    return sql
+    return _INDEX.sub(lambda found: free_name(connection, found[0]), sql)
 
 
 def _columns(connection: apsw.Connection, table: str) -> list[tuple[Any, ...]]:

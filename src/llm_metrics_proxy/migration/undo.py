@@ -6,6 +6,7 @@ under other names.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from llm_metrics_proxy.migration.runs import (
     now,
     set_fact,
 )
-from llm_metrics_proxy.migration.set_aside import control_tables, free_name, rename
+from llm_metrics_proxy.migration.set_aside import added_columns, control_tables, free_name, rename
 from llm_metrics_proxy.migration.versions import Standing, is_older, standing
 from llm_metrics_proxy.record import APP_VERSION_COLUMN, ROW_COLUMNS
 from llm_metrics_proxy.storage import rollup_state
@@ -153,6 +154,10 @@ def swap_back(connection: apsw.Connection, run: Run) -> Run:
         if table.lower() not in was_there and table not in _STAYS:
             named[table] = free_name(connection, f"{table}{of_version}")
             rename(connection, table, named[table])
+    for table, column in added_columns():
+        words = before.get(("table", table))
+        if words is not None and re.search(rf"\b{column}\b", words) is None:
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.execute(f"DROP TABLE IF EXISTS {NUMBERED}")
     rename(connection, run.old_table, own_name)
     _restore_words(connection, before)

@@ -60,11 +60,21 @@ class Tokens(NamedTuple):
 
 
 def cost_usd(rates: Rates, tokens: Tokens) -> float | None:
-    """What the tokens cost, or None: a price is missing, or the counts contradict each other (parts above the whole).
+    """What the tokens cost; ``None`` as ``bill``."""
+    found = bill(rates, *tokens)
+    return None if found is None else found[0]
 
-    The price of a tier holds for all tokens of the request, as providers bill long contexts.
+
+def bill(  # noqa: PLR0917 -- a place for each count, in the order of ``Tokens``
+    rates: Rates, total: int, output: int | None, cached: int, written: int, reasoning: int, for_1h: int
+) -> tuple[float, float] | None:
+    """What the tokens cost, and what caches saved of it; in the order of ``Tokens``, one of which would cost as much
+    time as all of this.
+
+    Saved is what the input would have cost without a cache, minus what it costs: below 0 where writing into the cache
+    cost more than reading from it saved. ``None``: a price is missing, or the counts contradict each other (parts above
+    the whole). The price of a tier holds for all tokens of the request, as providers bill long contexts.
     """
-    total, output, cached, written, reasoning, for_1h = tokens
     tier = rates[0]
     if len(rates) > 1:
         for each in rates[1:]:
@@ -73,21 +83,24 @@ def cost_usd(rates: Rates, tokens: Tokens) -> float | None:
     plain = total - cached - written
     if output is None or plain < 0 or cached < 0 or not 0 <= for_1h <= written or not 0 <= reasoning <= output:
         return None
-    usd = tier.per_request
+    per_input, per_cached, per_written, per_output, per_thought, usd, _, per_1h = tier
+    saved = 0.0
     if total:
-        if tier.input is None or tier.cached is None or tier.written is None:
+        if per_input is None or per_cached is None or per_written is None:
             return None
-        bill = plain * tier.input + cached * tier.cached
-        if for_1h and tier.written_for_1h is not None:
-            bill += for_1h * tier.written_for_1h + (written - for_1h) * tier.written
+        due = plain * per_input + cached * per_cached
+        if for_1h and per_1h is not None:
+            due += for_1h * per_1h + (written - for_1h) * per_written
         else:
-            bill += written * tier.written
-        usd += bill / _MILLION
+            due += written * per_written
+        usd += due / _MILLION
+        if cached or written:
+            saved = (total * per_input - due) / _MILLION
     if output:
-        if tier.output is None or tier.reasoning is None:
+        if per_output is None or per_thought is None:
             return None
-        usd += ((output - reasoning) * tier.output + reasoning * tier.reasoning) / _MILLION
-    return usd if isfinite(usd) else None
+        usd += ((output - reasoning) * per_output + reasoning * per_thought) / _MILLION
+    return (usd, saved) if isfinite(usd) else None
 
 
 class Tariff(NamedTuple):
@@ -100,6 +113,11 @@ class Tariff(NamedTuple):
     grid: tuple[tuple[Rates, ...], ...]  # by day, then by time of day
     days: tuple[str, ...] = ("",)  # 2026-01-31
     times: tuple[str, ...] = ("",)  # 16:30:00
+
+    @property
+    def constant(self) -> Rates | None:
+        """The rates of every moment, if there are no others."""
+        return self.grid[0][0] if len(self.grid) == 1 and len(self.times) == 1 else None
 
     def at(self, timestamp: str) -> Rates:
         """The rates of a moment."""

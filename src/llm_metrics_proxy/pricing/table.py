@@ -1,7 +1,8 @@
 """The user's own prices: rows, in the order of the file, the first that fits counts. Pure.
 
-A row names models by a pattern and may name backends and a time. It has prices, or the name of a provider whose public
-list applies: a gateway under a private address is priced like the provider behind it.
+A row names models by a pattern and may name backends and a time. It has prices; or the name of a provider whose public
+list applies: a gateway under a private address is priced like the provider behind it; or what an hour of a machine
+costs, which counts where nothing else does.
 """
 
 from typing import Final
@@ -27,8 +28,21 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cached_usd_per_mtok: float | None = None
     cache_write_usd_per_mtok: float | None = None
     cache_write_1h_usd_per_mtok: float | None = None
+    usd_per_hour: float | None = None
+    power_watts: float | None = None
+    usd_per_kwh: float | None = None
     from_: str = ALWAYS
     until: str = FOR_EVER
+
+    @property
+    def is_machine(self) -> bool:
+        """It says what a machine's time costs, and not what tokens do."""
+        return self.usd_per_hour is not None or self.power_watts is not None
+
+    @property
+    def hour_usd(self) -> float:
+        """What a busy hour of the machine costs: rent or depreciation, and power."""
+        return (self.usd_per_hour or 0.0) + (self.power_watts or 0.0) * (self.usd_per_kwh or 0.0) / 1000
 
     def fits(self, model: str, backend_name: str | None, backend: str | None) -> bool:
         """Is the row about this model of this server? ``backend``: its name in the settings, or its host:port."""

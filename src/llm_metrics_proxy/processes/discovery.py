@@ -1,20 +1,18 @@
 """Finds LLM servers. An open port proves nothing; an answer that lists models does."""
 
 import asyncio
-import ssl
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-import httptools
 import msgspec
 
 from llm_metrics_proxy import tls_reasons
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.types import DEMO
+from llm_metrics_proxy.processes.asking import PLAIN, DiscoveryAnswer, Manners, ask
 
 LIMIT_S: Final = 0.3  # for one question; a server on loopback that is slower is not ready for traffic
 TLS_FAILED: Final = "TLS failed"  # how the reason begins, where that is the reason
-MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024  # OpenRouter's list of models is about half a megabyte
 
 
 class Candidate(NamedTuple):
@@ -62,26 +60,6 @@ class ChosenBackend(NamedTuple):
     note: str
 
 
-class DiscoveryAnswer(NamedTuple):
-    """An HTTP answer: status, whole body, and the names of its fields in lower case."""
-
-    status: int
-    body: bytes
-    fields: frozenset[str] = frozenset()
-
-
-class Manners(NamedTuple):
-    """How to talk to a server: header lines, the TLS context, and the name that TLS sends and checks."""
-
-    lines: str = ""
-    tls: ssl.SSLContext | None = None
-    server_name: str | None = None
-    host: str | None = None  # of the header Host, where the URL has another
-
-
-_PLAIN: Final = Manners()
-
-
 async def look_on_loopback(skip_ports: frozenset[int] = frozenset()) -> list[LlmServer]:
     """Every LLM server on the usual ports of 127.0.0.1, asked at the same time, most preferred first."""
     candidates = [candidate for candidate in CANDIDATES if candidate.port not in skip_ports]
@@ -109,7 +87,7 @@ def choose_backend(settings: Settings, origin: str) -> ChosenBackend:
 
 
 async def identify(
-    base_url: str, guess: str = "LLM server", *, limit_s: float = LIMIT_S, manners: Manners = _PLAIN
+    base_url: str, guess: str = "LLM server", *, limit_s: float = LIMIT_S, manners: Manners = PLAIN
 ) -> LlmServer | str:
     """The LLM server behind a base URL, or why it is taken for none, as a clause for people."""
     root = base_url.rstrip("/").removesuffix("/v1")
@@ -141,63 +119,6 @@ def _why_not(error: Exception, root: str, server_name: str | None) -> str:
             return f"{words}; if it {tls_reasons.SPEAKS_TLS}"
         reason = tls_reasons.CLOSED
     return words if reason is None else f"{TLS_FAILED}: it {reason}"
-
-
-async def ask(url: str, limit_s: float, manners: Manners = _PLAIN) -> DiscoveryAnswer:
-    """GET one URL. Raises ``OSError``, ``TimeoutError``, or ``ValueError`` for what is not HTTP or too long."""
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    context = (manners.tls or ssl.create_default_context()) if secure else None
-    async with asyncio.timeout(limit_s):
-        reader, writer = await asyncio.open_connection(
-            parts.hostname, port, ssl=context, server_hostname=manners.server_name if secure else None
-        )
-        try:
-            head = f"GET {parts.path} HTTP/1.1\r\nHost: {manners.host or parts.netloc}\r\nAccept: application/json\r\n"
-            writer.write(f"{head}{manners.lines}Connection: close\r\n\r\n".encode("latin-1"))
-            return await _read_answer(reader)
-        finally:
-            writer.transport.abort()
-
-
-class _Collector:
-    """httptools' callbacks: joins the body, whatever framing it came in."""
-
-    def __init__(self) -> None:
-        self.body = bytearray()
-        self.fields: set[str] = set()
-        self.complete = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002 -- names are enough
-        self.fields.add(name.decode("latin-1").lower())
-
-    def on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-
-async def _read_answer(reader: asyncio.StreamReader) -> DiscoveryAnswer:
-    collector = _Collector()
-    parser = httptools.HttpResponseParser(collector)
-    received = 0
-    while not collector.complete and (data := await reader.read(64 * 1024)):
-        received += len(data)
-        if received > MAX_ANSWER_BYTES:
-            raise ValueError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
-        try:
-            parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if tls_reasons.is_tls(data):
-                raise ValueError(f"it {tls_reasons.SPEAKS_TLS}") from error
-            raise ValueError(f"what answers does not speak HTTP ({error})") from error
-    if not received:
-        raise ConnectionResetError("the connection was closed without an answer")
-    if not (status := parser.get_status_code()):
-        raise ValueError("the connection was closed in the middle of an answer")
-    return DiscoveryAnswer(status, bytes(collector.body), frozenset(collector.fields))
 
 
 def _names(answer: DiscoveryAnswer, key: str, name: str) -> tuple[str, ...] | None:

@@ -102,10 +102,26 @@ def worker_specs(loaded: Loaded, backend: str, clients: PortSockets, scoreboard:
     return specs
 
 
-def metrics_spec(loaded: Loaded, readers: PortSockets, scoreboard: Scoreboard | None) -> ChildSpec:
-    """The metrics process. ``scoreboard`` is ``None`` if it runs without workers."""
+def metrics_spec(
+    loaded: Loaded,
+    readers: PortSockets,
+    scoreboard: Scoreboard | None,
+    backend: str = "",
+    *,
+    proxy_url: str = "",
+    simulated: bool = False,
+) -> ChildSpec:
+    """The metrics process. ``scoreboard`` is ``None`` if it runs without workers; ``backend``: the single one, and
+    ``simulated``: it is the demo's; ``proxy_url``: where clients reach the proxy, for the page that says so."""
     board = [] if scoreboard is None else [scoreboard.fd]
-    options = metrics_options(loaded, listen_fds=readers.fds, scoreboard_fd=board[0] if board else None)
+    options = metrics_options(
+        loaded,
+        backend=backend,
+        listen_fds=readers.fds,
+        scoreboard_fd=board[0] if board else None,
+        proxy_url=proxy_url,
+        simulated=simulated,
+    )
     return ChildSpec(
         name=METRICS,
         argv=_module("llm_metrics_proxy.processes.metrics_process"),

@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -40,10 +41,13 @@ from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blocks
 from llm_metrics_proxy.processes.metrics_options import MetricsOptions
 from llm_metrics_proxy.processes.migration_ports import ServerPorts, ServicePorts, migration_options
+from llm_metrics_proxy.processes.options import DEMO_PRICES
 from llm_metrics_proxy.processes.reloads import Reloads, listen_to_the_supervisor
+from llm_metrics_proxy.processes.server_polling import make_poller, poller_options, samples_of
 from llm_metrics_proxy.processes.versions import versions
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
+from llm_metrics_proxy.servers.report import ServersPort
 from llm_metrics_proxy.storage.compact import remove_leftovers
 from llm_metrics_proxy.storage.disk_space import DATABASE, JOURNAL, DiskWatch
 from llm_metrics_proxy.storage.rollup_store import fold_after_insert
@@ -111,9 +115,14 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
     upkeep = UpkeepService(
         path,
         # a server deletes by itself
-        Retention(options.retention_days, options.retention_max_bytes, options.migration_undo_days)
+        Retention(
+            options.retention_days,
+            options.retention_max_bytes,
+            options.migration_undo_days,
+            options.server_metrics_days,
+        )
         if access is None
-        else Retention(0, 0, options.migration_undo_days),
+        else Retention(0, 0, options.migration_undo_days, options.server_metrics_days),
         admit=migrations.admit,
         disk=disk,
         batch_lock_ms=options.migration_batch_lock_ms,
@@ -150,17 +159,26 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
             interval_s=options.watch_interval_s,
             ready=lambda: store.is_open and not migrations.view().blocks_store,
             leads=shared.leads,
+            windows=book.quotas.current,
         )
 
-        settings_shown = options.settings
+        sessions = None if options.metrics_token is None else Sessions(options.metrics_token, options.tokens)
+        newest_options = options
+        scoreboard = None if options.scoreboard_fd is None else Scoreboard(options.scoreboard_fd)
+        poller = make_poller(
+            options, lambda: newest_options, path, scoreboard=scoreboard, admit=migrations.admit, disk=disk
+        )
 
         def take(newest: MetricsOptions) -> None:
-            nonlocal settings_shown
+            nonlocal newest_options
             pricer, rules = _pricer_and_rules(newest)
-            settings_shown = newest.settings
+            newest_options = newest
+            poller.use(poller_options(newest))
             ingestor.use_pricer(pricer)
             ingestor.keep_reports(newest.record_usage_reported)
             watcher.use(rules)
+            if sessions is not None:
+                sessions.use(newest.tokens)
 
         reloads.hand_to(take)
 
@@ -173,8 +191,8 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
             records=records,
             book=book,
             service_status=status,
-            scoreboard=None if options.scoreboard_fd is None else Scoreboard(options.scoreboard_fd),
-            sessions=None if options.metrics_token is None else Sessions(options.metrics_token),
+            scoreboard=scoreboard,
+            sessions=sessions,
             trusted_proxies=tuple(options.trusted_proxies),
             allowed_hosts=frozenset({options.metrics_host, *options.allowed_hosts}),
             versions={name: number for name, number in versions().items() if name != "app_version"},
@@ -189,7 +207,10 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
             ),
             ingests=ingests,
             answers=answers,
-            settings=lambda: settings_shown,
+            proxy_url=options.proxy_url,
+            simulated=lambda: newest_options.simulated,
+            settings=lambda: newest_options.settings,
+            servers=ServersPort(poller.seen, partial(samples_of, reader, poller), options.host_name),
             site=site.load(dashboard.SITE),
             stopping=stop.is_set,
             turned_away=capacity.turned_away,
@@ -207,9 +228,11 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
         if answers:
             watcher.start()
         upkeep.start()
+        poller.start()
         try:
             _answer(ports, [socket.socket(fileno=fd) for fd in options.listen_fds], stop, capacity)
         finally:
+            poller.stop()
             watcher.stop()
             upkeep.stop()
             migrations.stop()  # so that the last records need not wait for a batch
@@ -227,8 +250,8 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
 
 def _pricer_and_rules(options: MetricsOptions) -> tuple[Pricer, Rules]:
     """What a reload replaces: prices, and what is watched."""
-    pricer = Pricer(options.prices, use_public_lists=options.public_prices)
-    return pricer, Rules(tuple(options.slos), tuple(options.alerts))
+    pricer = Pricer(options.prices, use_public_lists=options.public_prices, ours=DEMO_PRICES)
+    return pricer, Rules(tuple(options.slos), tuple(options.alerts), tuple(options.budgets))
 
 
 def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event, capacity: ReaderCapacity) -> None:

@@ -1,17 +1,21 @@
 """From settings to the options of a process. Settings pass by their names; tables of the file become rules and rows."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from pydantic import SecretStr
 
+from llm_metrics_proxy.analytics.filters import RULED, in_fields
+from llm_metrics_proxy.analytics.scope import ReadToken
+from llm_metrics_proxy.config.budgets import BudgetTable
 from llm_metrics_proxy.config.prices import PriceTable
 from llm_metrics_proxy.config.settings import Settings
 from llm_metrics_proxy.config.sources import Loaded, settings_table
 from llm_metrics_proxy.config.store_access import store_password
 from llm_metrics_proxy.config.table import values_of
 from llm_metrics_proxy.config.watch import AlertTable, SloTable
+from llm_metrics_proxy.demo.models import MODELS
 from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.pricing import ALWAYS, FOR_EVER, PriceRow
@@ -20,7 +24,7 @@ from llm_metrics_proxy.processes.metrics_options import MetricsOptions
 from llm_metrics_proxy.processes.secret_file import secret_path
 from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
 from llm_metrics_proxy.telemetry import OtlpOptions
-from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
+from llm_metrics_proxy.watch.rules import About, AlertRule, BudgetRule, SloRule
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -59,19 +63,40 @@ def backend_options(loaded: Loaded) -> list[BackendOptions]:
     ]
 
 
-def metrics_options(loaded: Loaded, *, listen_fds: list[int], scoreboard_fd: int | None) -> MetricsOptions:
+def metrics_options(
+    loaded: Loaded,
+    *,
+    backend: str,
+    listen_fds: list[int],
+    scoreboard_fd: int | None,
+    proxy_url: str = "",
+    simulated: bool = False,
+) -> MetricsOptions:
     """What the metrics process starts with. Raises ``SettingsError``."""
     settings = loaded.settings
     return MetricsOptions(
         listen_fds=listen_fds,
         scoreboard_fd=scoreboard_fd,
+        found_backend=backend,
+        proxy_url=proxy_url,
+        simulated=simulated,
+        backends=backend_options(loaded),
         metrics_token=_secret(settings.metrics_token),
         store_password=store_password(settings),
         settings=settings_table(loaded),
         otlp=otlp_options(settings),
+        tokens=read_tokens(loaded),
         **rules(settings),
         **values_of(settings),
     )
+
+
+def read_tokens(loaded: Loaded) -> list[ReadToken]:
+    """The tables ``[[tokens]]``, each with the digest of its token: processes never have the tokens."""
+    return [
+        ReadToken(name=table.name, sha256=loaded.token_digests[table.name], conditions=table.conditions())
+        for table in loaded.settings.tokens
+    ]
 
 
 def otlp_options(settings: Settings) -> OtlpOptions | None:
@@ -96,12 +121,18 @@ def rules(settings: Settings) -> dict[str, Any]:
         "prices": price_rows(settings.prices),
         "slos": slo_rules(settings.slos),
         "alerts": alert_rules(settings.alerts),
+        "budgets": budget_rules(settings.budgets),
     }
+
+
+def about(table: SloTable | AlertTable) -> About:
+    """Which requests a rule is about."""
+    return About(**in_fields(table.conditions(), RULED))
 
 
 def slo_rules(tables: Sequence[SloTable]) -> list[SloRule]:
     """Objectives as the watcher has them."""
-    return [by_name(SloRule, table, window_s=table.window, about=by_name(About, table)) for table in tables]
+    return [by_name(SloRule, table, window_s=table.window, about=about(table)) for table in tables]
 
 
 def alert_rules(tables: Sequence[AlertTable]) -> list[AlertRule]:
@@ -113,7 +144,22 @@ def alert_rules(tables: Sequence[AlertTable]) -> list[AlertRule]:
             window_s=table.window,
             for_s=table.for_duration,
             resolve_s=table.resolve_duration,
-            about=by_name(About, table),
+            about=about(table),
+        )
+        for table in tables
+    ]
+
+
+def budget_rules(tables: Sequence[BudgetTable]) -> list[BudgetRule]:
+    """Budgets as the watcher has them."""
+    return [
+        by_name(
+            BudgetRule,
+            table,
+            limit=table.limit[0],
+            unit=table.limit[1],
+            levels=tuple(percent / 100 for percent in table.warn),
+            about=about(table),
         )
         for table in tables
     ]
@@ -135,3 +181,15 @@ def price_rows(tables: Sequence[PriceTable]) -> list[PriceRow]:
         by_name(PriceRow, table, from_=table.valid_from or ALWAYS, until=table.valid_until or FOR_EVER)
         for table in tables
     ]
+
+
+# Of the simulated models: behind all rows of the user.
+DEMO_PRICES: Final = tuple(
+    PriceRow(
+        model=model.name,
+        input_usd_per_mtok=model.input_usd_per_mtok,
+        output_usd_per_mtok=model.output_usd_per_mtok,
+        cached_usd_per_mtok=model.cached_usd_per_mtok,
+    )
+    for model in MODELS.values()
+)

@@ -22,7 +22,7 @@ from llm_metrics_proxy.config.table import rows, values_of
 from llm_metrics_proxy.config.types import DEMO
 from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.processes.metrics_options import METRICS, MetricsOptions
-from llm_metrics_proxy.processes.options import backend_options, rules
+from llm_metrics_proxy.processes.options import backend_options, read_tokens, rules
 from llm_metrics_proxy.proxy.options import ProxyOptions
 from llm_metrics_proxy.supervisor import ReloadAnswer, ReloadRequest
 
@@ -68,7 +68,14 @@ def _for_metrics(loaded: Loaded, text: str, changed: dict[str, Any]) -> str:
     now = msgspec.json.decode(text, type=MetricsOptions)
     before = {row["name"]: row for row in now.settings}  # what waits for a restart is shown as it still is
     shown = [row if rows()[row["name"]].reload else before[row["name"]] for row in settings_table(loaded)]
-    return _line(msgspec.structs.replace(now, **changed, **rules(loaded.settings), settings=shown))
+    named = loaded.settings.backend
+    new: dict[str, Any] = {
+        "backends": backend_options(loaded),
+        "found_backend": "" if loaded.settings.backends else now.found_backend if named in {None, DEMO} else str(named),
+        "tokens": read_tokens(loaded),
+        "simulated": now.simulated and not loaded.settings.backends and named in {None, DEMO},
+    }
+    return _line(msgspec.structs.replace(now, **changed, **new, **rules(loaded.settings), settings=shown))
 
 
 def _for_worker(loaded: Loaded, text: str, changed: dict[str, Any]) -> str:

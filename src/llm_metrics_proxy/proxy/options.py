@@ -26,6 +26,8 @@ class BackendOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tls_verify: bool | None = None
     host_header: str | None = None
     probe_path: str | None = None
+    server_metrics: bool | None = None  # of the metrics process, as the next
+    metrics_url: str | None = None
 
     def __repr__(self) -> str:
         return f"<BackendOptions {self.name} {self.url}>"  # without the key

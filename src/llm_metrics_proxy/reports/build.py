@@ -6,6 +6,7 @@ the range and is stored while the report is made can be in a later answer and no
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -13,6 +14,8 @@ from msgspec.structs import replace
 
 from llm_metrics_proxy.analytics import ErrorsQuery, RequestFilter, read_errors
 from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.changes import ChangesQuery, what_changed
+from llm_metrics_proxy.analytics.costs import CostsQuery, month_so_far
 from llm_metrics_proxy.analytics.filters import aware, stored_time
 from llm_metrics_proxy.analytics.headings import as_title
 from llm_metrics_proxy.analytics.history import with_history
@@ -20,11 +23,13 @@ from llm_metrics_proxy.analytics.measures import measure
 from llm_metrics_proxy.analytics.query import Query, check_timezone
 from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.analytics.result import Measured, Result, ResultRow
+from llm_metrics_proxy.analytics.sessions import SessionsQuery, list_sessions
 from llm_metrics_proxy.analytics.slowest import slowest
+from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
-from llm_metrics_proxy.reports.contents import CHARTS, CLIENT_COLUMNS, CLIENTS, COLUMNS, FIGURES, TABLES
-from llm_metrics_proxy.reports.model import Cell, Chart, Figure, Group, Point, Report, Table
+from llm_metrics_proxy.reports.contents import CHARTS, COLUMNS, FIGURES, TABLES
+from llm_metrics_proxy.reports.model import Cell, Chart, CostOutlook, Figure, Group, Moves, Point, Report, Table, Told
 from llm_metrics_proxy.reports.sentences import sentences
 
 DEFAULT_DAYS: Final = 7
@@ -32,6 +37,8 @@ TABLE_ROWS: Final = 8
 OUTCOMES_SHOWN: Final = 8  # as many as the taxonomy has
 SLOWEST: Final = 10
 EXAMPLES: Final = 5
+SESSIONS: Final = 5
+CHANGES: Final = 5
 
 
 class ReportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,7 +102,7 @@ def build(records: Records, query: ReportQuery, now: datetime) -> Report:
     tables = [
         _table(
             title,
-            asked(CLIENT_COLUMNS if dimension in CLIENTS else COLUMNS, dimension, limit=TABLE_ROWS, compare=True),
+            asked(COLUMNS, dimension, limit=TABLE_ROWS, compare=True),
             totals.records,
         )
         for dimension, title in TABLES
@@ -116,6 +123,9 @@ def build(records: Records, query: ReportQuery, now: datetime) -> Report:
         relative_error=max(totals.relative_error, over_time.relative_error),
         pruned_before=None if of_records.pruned_before is None else stored_time(of_records.pruned_before),
         summary=[],
+        changes=_changes(records, selection, query.timezone, now),
+        projection=None if query.filter.end is not None else _projected(sources, selection, query.timezone, now),
+        sessions=list_sessions(records, SessionsQuery(filter=selection, limit=SESSIONS), now).items,
         figures=_figures([totals] if of_records.pruned_before is not None else [totals, of_records]),
         charts=[_outcomes(by_outcome), *_charts(over_time)],
         tables=[table for table in tables if any(group.key is not None for group in table.groups)],
@@ -123,6 +133,28 @@ def build(records: Records, query: ReportQuery, now: datetime) -> Report:
         slowest=slowest(records, selection, SLOWEST),
     )
     return with_history(replace(report, summary=sentences(report)), records)
+
+
+def _changes(records: Records, selection: RequestFilter, timezone: str, now: datetime) -> Moves:
+    """What moved more than by chance since the period before."""
+    found = what_changed(records, ChangesQuery(filter=selection, timezone=timezone, limit=CHANGES), now, monotonic)
+    told = [Told(text=one.text, good=one.good, kind=one.kind, n=one.n, n_before=one.n_before) for one in found.changes]
+    return Moves(text=found.text, told=told)
+
+
+def _projected(sources: Sequence[Source], selection: RequestFilter, timezone: str, now: datetime) -> CostOutlook | None:
+    """Of the month that is not over; none where nothing has a price."""
+    found = month_so_far(sources, CostsQuery(filter=selection, timezone=timezone), now)
+    so_far = found.month.values["cost_usd"]
+    if so_far.value is None:
+        return None
+    return CostOutlook(
+        month=found.month.start.strftime("%B"),
+        so_far_usd=so_far.value,
+        n=so_far.n,
+        projected_usd=found.projection.cost_usd,
+        basis_days=found.projection.basis_days,
+    )
 
 
 def _known(value: float | msgspec.UnsetType | None) -> float | None:
@@ -212,4 +244,10 @@ def _table(title: str, result: Result, records: int) -> Table:
 
 
 def _cell(measured: Measured) -> Cell:
-    return Cell(value=measured.value, n=measured.n, change=_known(measured.change))
+    before = measured.previous_n
+    return Cell(
+        value=measured.value,
+        n=measured.n,
+        previous_n=None if isinstance(before, msgspec.UnsetType) else before,
+        change=_known(measured.change),
+    )

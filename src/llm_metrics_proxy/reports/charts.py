@@ -10,7 +10,7 @@ from math import ceil, floor, isfinite, log10
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.reports.model import Chart
-from llm_metrics_proxy.reports.numbers import moment, shown
+from llm_metrics_proxy.reports.numbers import duration, moment, shown
 
 WIDE, NARROW = (1000, 250), (480, 210)  # about as wide as on the page, so that letters have their size
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 8, 10, 26
@@ -21,6 +21,17 @@ _MOST_TIMES: Final = 1e6  # smaller values are on the lowest line
 _LEAST: Final = 1e-6  # less is drawn as nothing
 _LOGARITHMIC_FROM: Final = 40  # times the smallest value: below, a straight scale shows more
 _NICE: Final = (1, 2, 2.5, 5, 10)
+# Steps of an axis of time, in ms: a clock has sixty minutes, not a hundred.
+_TIME_STEPS: Final = tuple(
+    size * number
+    for size, numbers in (
+        (1000, (1, 2, 5, 10, 15, 30)),
+        (60_000, (1, 2, 5, 10, 15, 30)),
+        (3_600_000, (1, 2, 3, 6, 12, 24)),
+    )
+    for number in numbers
+)
+_TIME_POWERS: Final = (1000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 360_000_000)
 
 
 class Scale(NamedTuple):
@@ -58,21 +69,35 @@ class Area(NamedTuple):
         return self.height - _BOTTOM - room * min(max(scale.share(value), 0.0), 1.0)
 
 
-def scale(values: Sequence[float], *, from_zero: bool) -> Scale:
-    """Round numbers around all values."""
+def scale(values: Sequence[float], *, from_zero: bool, unit: str = "") -> Scale:
+    """Round numbers around all values, in the unit that people read."""
     high = max(values, default=0.0)
     low = min(values, default=0.0)
     if not from_zero and low > 0 and high / low >= _LOGARITHMIC_FROM:
-        powers = range(floor(log10(max(low, high / _MOST_TIMES))), ceil(log10(high)) + 1)
-        return Scale(tuple(10.0**power for power in powers), logarithmic=True)
+        powers = [10.0**power for power in range(floor(log10(max(low, high / _MOST_TIMES))), ceil(log10(high)) + 1)]
+        if unit == "ms":
+            powers = _of_clocks(powers, high)
+        return Scale(tuple(powers), logarithmic=True)
     low = min(low, 0.0)
     if high - low < _LEAST:
         high = low + 1
     rough = (high - low) / _Y_LINES
     power = 10.0 ** floor(log10(rough))
     step = next(nice for nice in _NICE if nice * power >= rough * 0.999999) * power
+    if unit == "ms" and rough > _TIME_STEPS[0] / 2:
+        step = next((each for each in _TIME_STEPS if each >= rough * 0.999999), step)
     first, last = floor(low / step), ceil(high / step * 0.999999)
     return Scale(tuple(step * number for number in range(first, last + 1)))
+
+
+def _of_clocks(powers: list[float], high: float) -> list[float]:
+    """Powers of ten up to ten seconds, then minutes and hours."""
+    small = [power for power in powers if power < _TIME_POWERS[0]]
+    large = [float(power) for power in _TIME_POWERS if powers[0] <= power]
+    beyond = next((place for place, power in enumerate(large) if power >= high * 0.999999), None)
+    if beyond is None:
+        return powers
+    return small + large[: beyond + 1]
 
 
 def svg(chart: Chart, zone: str, size: tuple[int, int]) -> str:
@@ -82,9 +107,11 @@ def svg(chart: Chart, zone: str, size: tuple[int, int]) -> str:
     known = [[value if value is not None and isfinite(value) else None for value in p.values] for p in chart.points]
     if chart.kind == "stacked":
         tops = [sum(max(value or 0.0, 0.0) for value in values) for values in known]
-        y = scale(tops, from_zero=True)
+        y = scale(tops, from_zero=True, unit=chart.unit)
     else:
-        y = scale([value for values in known for value in values if value is not None], from_zero=False)
+        y = scale(
+            [value for values in known for value in values if value is not None], from_zero=False, unit=chart.unit
+        )
     parts = [*_grid(chart, y, area), *draw(known, y, area), *_times(chart, zone, area)]
     label = escape(f"{chart.title}, {len(chart.points)} points in time")
     return (
@@ -98,9 +125,20 @@ def _grid(chart: Chart, y: Scale, area: Area) -> list[str]:
     for tick in y.ticks:
         at = area.y(y, tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{area.width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        text = escape(shown(tick, chart.unit).replace(" tokens/s", ""))
+        text = escape(_tick(tick, chart.unit, y))
         parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
     return parts
+
+
+def _tick(tick: float, unit: str, y: Scale) -> str:
+    """Lines at equal distances have one unit."""
+    if tick == 0 and unit != "USD":
+        return "0"
+    if unit == "ms" and not y.logarithmic:
+        return duration(tick, like=y.ticks[-1])
+    if unit == "USD" and y.ticks[-1] >= 0.1:
+        return f"${tick:,.2f}"
+    return shown(tick, unit).replace(" tok/s", "")
 
 
 def _stacked(known: Sequence[Sequence[float | None]], y: Scale, area: Area) -> list[str]:

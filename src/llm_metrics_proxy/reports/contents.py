@@ -14,8 +14,12 @@ FIGURES: Final = (
     ("output_tokens_per_second.p50", "up"),
     ("prompt_tokens", ""),
     ("completion_tokens", ""),
+    ("total_tokens", ""),
     ("cached_tokens", ""),
+    ("cache_hit_ratio", "up"),
     ("cost_usd", "down"),
+    ("cache_savings_usd", "up"),
+    ("cost_per_1000_requests_usd", "down"),
     ("requests_per_second", ""),
     ("concurrency_max", ""),
     ("proxy_overhead_ms.p95", "down"),
@@ -44,12 +48,13 @@ TABLES: Final = (
     ("user", "Users"),
     ("backend_name", "Servers"),
 )
+# The mean speed, not the median: of it there are roll-ups for clients, too, and all tables say the same.
 COLUMNS: Final = (
-    "requests", "error_rate", "response_time_ms.p95", "time_to_first_token_ms.p50", "output_tokens_per_second.p50",
-    "total_tokens", "cost_usd",
+    "requests", "error_rate", "response_time_ms.p95", "time_to_first_token_ms.p50", "output_tokens_per_second.mean",
+    "total_tokens", "cache_hit_ratio", "cost_usd",
 )  # fmt: skip
-# By client there are no roll-ups of the median speed: with it, records of the whole range would be read for it alone.
-CLIENT_COLUMNS: Final = tuple(
-    "output_tokens_per_second.mean" if name == "output_tokens_per_second.p50" else name for name in COLUMNS
-)
-CLIENTS: Final = frozenset({"origin", "api_key_id", "user"})
+# What the first column of a table is called.
+COLUMN_WORDS: Final = {
+    "model": "model", "origin": "origin", "api_key_id": "key", "user": "user",
+    "backend_name": "server",
+}  # fmt: skip

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from llm_metrics_proxy.analytics.headings import words
-from llm_metrics_proxy.reports.model import Report, Table
-from llm_metrics_proxy.reports.numbers import changed, count, moment, name, percent, shown
+from llm_metrics_proxy.reports.contents import COLUMN_WORDS
+from llm_metrics_proxy.reports.model import Cell, Group, Report, Table
+from llm_metrics_proxy.reports.numbers import MISSING, change, changed, count, moment, name, percent, plain, shown
 
 # What begins markup, HTML, a link or a cell of a table; GitHub makes links of bare addresses, too.
 _SPECIAL: Final = re.compile(r"[\\`*_{}\[\]<>#|~&$!@]|:(?=//)|(?<=www)\.")
@@ -39,9 +40,12 @@ def markdown(report: Report) -> str:
         )
     parts.append("\n".join(f"- {_plain(sentence)}" for sentence in report.summary))
     if report.records:
+        parts += ["## What changed", *_changes(report)]
         parts += ["## Figures", _figures(report)]
         for table in report.tables:
             parts += [f"## {table.title}", _groups(table)]
+        if report.sessions:
+            parts += ["## Sessions that used most", _sessions(report)]
         parts += ["## What went wrong", *_errors(report), "## The slowest requests", _slowest(report)]
     exact = f"within {percent(report.relative_error)}" if report.relative_error else "exact"
     parts.append(
@@ -81,17 +85,56 @@ def _figures(report: Report) -> str:
 
 
 def _groups(table: Table) -> str:
-    titles = [table.dimension, *(words(metric) for metric in table.metrics), "share"]
+    titles = [COLUMN_WORDS[table.dimension], *(words(metric) for metric in table.metrics), "share"]
     return _table(
         titles,
         [
             (
                 "all others" if group.merged else text(group.key),
-                *(shown(cell.value, unit) for cell, unit in zip(group.cells, table.units, strict=True)),
+                *(
+                    _cell(cell, unit, merged=bool(group.merged))
+                    for cell, unit in zip(group.cells, table.units, strict=True)
+                ),
                 "" if group.share is None else percent(group.share),
             )
             for group in table.groups
         ],
+    )
+
+
+def _numbers(group: Group, units: Sequence[str]) -> list[str]:
+    return [_cell(cell, unit, merged=bool(group.merged)) for cell, unit in zip(group.cells, units, strict=True)]
+
+
+def _cell(cell: Cell, unit: str, *, merged: bool) -> str:
+    """The number, and how it changed."""
+    moved = "" if merged else change(cell.change)
+    return f"{_plain(shown(cell.value, unit))} ({moved})" if moved else _plain(shown(cell.value, unit))
+
+
+def _changes(report: Report) -> list[str]:
+    if not report.changes.told:
+        return [report.changes.text]
+    return ["\n".join(f"- {_plain(plain(one.text))}" for one in report.changes.told)]
+
+
+def _sessions(report: Report) -> str:
+    return _table(
+        ("session", "application", "user", "requests", "tokens", "cache hit rate", "cost", "duration"),
+        [
+            (
+                text(one.session_id),
+                text(one.app) if one.app else MISSING,
+                text(one.user) if one.user else MISSING,
+                count(one.requests),
+                shown(one.total_tokens, "tokens"),
+                shown(one.cache_hit_ratio, ""),
+                _plain(shown(one.cost_usd, "USD")),
+                shown(one.duration_ms, "ms"),
+            )
+            for one in report.sessions
+        ],
+        texts=3,
     )
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from llm_metrics_proxy.analytics import Errors, RequestFilter
 from llm_metrics_proxy.analytics.history import History
+from llm_metrics_proxy.analytics.sessions import SessionRow
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +50,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     value: float | None
     n: int
+    previous_n: int | None  # records of the period before
     change: float | None
 
 
@@ -72,6 +74,33 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     groups: list[Group]
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """A movement that is no noise. ``kind``: change, or shift where only the traffic is another one."""
+
+    text: str
+    good: bool
+    kind: str
+    n: int
+    n_before: int
+
+
+class Moves(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed since the period before; where nothing did, ``text`` says so."""
+
+    text: str
+    told: list[Told]
+
+
+class CostOutlook(msgspec.Struct, frozen=True, kw_only=True):
+    """What the month that is not over costs; ``projected_usd`` is none where less than a day is known."""
+
+    month: str
+    so_far_usd: float
+    n: int  # records with a cost
+    projected_usd: float | None
+    basis_days: float
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Missing is ``None``, never 0. Times are ISO 8601 in UTC; charts are bucketed by the calendar of ``timezone``."""
 
@@ -89,6 +118,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     pruned_before: str | None = None  # most records from before were deleted: errors and the slowest lack them
     history: History | None = None  # older records that are not counted here yet; null: none is missing
     summary: list[str]  # in sentences
+    changes: Moves
+    projection: CostOutlook | None
+    sessions: list[SessionRow]  # those that used most tokens, whole, also what lies outside of the range
     figures: list[Figure]
     charts: list[Chart]
     tables: list[Table]

@@ -1,7 +1,9 @@
-"""Numbers and texts as people read them. A missing number is a dash."""
+"""Numbers and texts as people read them: as the page says them in English, which a test holds side by side
+(``dashboard/src/format``). A missing number is a dash."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import isfinite
 from typing import Final
 from unicodedata import bidirectional
@@ -13,45 +15,67 @@ MISSING: Final = "\N{EN DASH}"
 MAX_CHARS: Final = 80  # of a name that somebody else chose
 _MINUS: Final = "\N{MINUS SIGN}"
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
-_THOUSANDS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+_THOUSANDS: Final = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
+_COMPACT_FROM: Final = 10_000  # below, every digit is shown
 _NO_CHANGE: Final = 0.0005
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """With commas, and without zeros that say nothing."""
+    text = f"{Decimal(f'{value:.{digits}g}'):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def count(value: float) -> str:
-    """Whole numbers with commas; from a million on three digits and a letter."""
-    if abs(value) >= 1e6:
-        factor, letter = next(one for one in _THOUSANDS if abs(value) >= one[0])
-        return f"{value / factor:.3g} {letter}" if abs(value) < 1e15 else f"{value:.3g}"
-    return f"{value:,.0f}"
+    """950 · 12.3K · 4.56M; whole below 10,000."""
+    if abs(value) < _COMPACT_FROM:
+        return f"{value:,.0f}"
+    rounded = float(f"{value:.3g}")
+    factor, letter = next(one for one in _THOUSANDS if abs(rounded) >= one[0])
+    return f"{significant(rounded / factor)}{letter}"
 
 
-def rounded(value: float) -> str:
-    """Three significant digits, or a whole number."""
-    return count(value) if abs(value) >= 100 else f"{value:.3g}"
+def duration(milliseconds: float, like: float | None = None) -> str:
+    """Three significant digits in the unit that suits it, or suits ``like``: of an axis, all lines have one."""
+    length = abs(milliseconds if like is None else like)
+    size, unit = next(((size, unit) for start, size, unit in _DURATIONS if length >= start), (1, "ms"))
+    text = significant(milliseconds / size)
+    return f"{text} {unit}" if unit != "day" or text == "1" else f"{text} days"
 
 
-def duration(milliseconds: float) -> str:
-    """In the unit that suits it."""
-    if abs(milliseconds) < 1:
-        return f"{milliseconds:.2g} ms"
-    if abs(milliseconds) < 999.5:
-        return f"{milliseconds:.3g} ms"
-    if abs(milliseconds) < 99_500:
-        return f"{milliseconds / 1000:.3g} s"
-    if abs(milliseconds) < 5_970_000:
-        return f"{milliseconds / 60_000:.3g} min"
-    return f"{rounded(milliseconds / 3_600_000)} h"
+_DURATIONS: Final = (
+    (86_400_000, 86_400_000, "day"),
+    (3_600_000, 3_600_000, "hr"),
+    (120_000, 60_000, "min"),
+    (1000, 1000, "sec"),
+)
+_SIZES: Final = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def size(value: float) -> str:
+    """Bytes, in powers of 1,000."""
+    factor, unit = next((one for one in _SIZES if abs(value) >= one[0]), (1.0, "byte"))
+    return f"{significant(value / factor)} {unit}"
 
 
 def money(dollars: float) -> str:
-    """Two digits, more where they would all be zero."""
-    return f"${dollars:,.2f}" if dollars == 0 or abs(dollars) >= 0.1 else f"${dollars:.2g}"
+    """Two digits; of small amounts two significant ones: $0.00042 is not $0.00."""
+    if dollars == 0 or abs(dollars) >= 0.995:
+        return f"${dollars:,.2f}"
+    rounded = Decimal(f"{dollars:.2g}")
+    return f"${rounded:.{1 - rounded.adjusted()}f}"
 
 
 def percent(share: float) -> str:
-    """One digit, two where little is missing to all or nothing."""
-    shown = f"{share:.1%}"
-    return f"{share:.2%}" if shown in ("0.0%", "100.0%") and share not in (0, 1) else shown
+    """One digit; more where little is missing to all or nothing, so that neither is said of what is not."""
+    if share in (0, 1) or not 0 < share < 1:
+        return _without_zeros(f"{share:.1%}")
+    digits = 4 if share > 0.999 or share < 0.001 else 2 if share > 0.99 else 1
+    return _without_zeros(f"{min(max(share, 0.000001), 0.999999):.{digits}%}")
+
+
+def _without_zeros(text: str) -> str:
+    return f"{text[:-1].rstrip('0').rstrip('.')}%"
 
 
 _BY_UNIT: Final[dict[str, Callable[[float], str]]] = {
@@ -60,9 +84,9 @@ _BY_UNIT: Final[dict[str, Callable[[float], str]]] = {
     "": percent,
     "tokens": count,
     "requests": count,
-    "tokens/s": lambda value: f"{rounded(value)} tokens/s",
-    "requests/s": lambda value: f"{rounded(value)}/s",
-    "bytes": lambda value: f"{count(value)} B",
+    "tokens/s": lambda value: f"{significant(value)} tok/s",
+    "requests/s": significant,
+    "bytes": size,
 }
 
 
@@ -70,7 +94,7 @@ def shown(value: float | None, unit: str) -> str:
     """A number with its unit, unless the unit is what is counted."""
     if value is None or not isfinite(value):
         return MISSING
-    return _BY_UNIT.get(unit, rounded)(value).replace("-", _MINUS)
+    return _BY_UNIT.get(unit, significant)(value).replace("-", _MINUS)
 
 
 def change(value: float | None) -> str:
@@ -108,6 +132,11 @@ def isolated(text: str | None) -> str:
     shown_name = name(text)
     turns = any(bidirectional(char) in ("R", "AL") for char in shown_name)
     return f"\u2068{shown_name}\u2069" if turns else shown_name
+
+
+def plain(sentence: str) -> str:
+    """A sentence with names that somebody else chose in it: as ``name``, word by word."""
+    return " ".join(name(word) if word else "" for word in sentence.split(" "))
 
 
 def moment(stored: str | None, zone: str, form: str = "%-d %b %Y, %H:%M") -> str:

@@ -17,12 +17,13 @@ from markupsafe import Markup
 from llm_metrics_proxy.analytics.headings import words
 from llm_metrics_proxy.reports import numbers
 from llm_metrics_proxy.reports.charts import NARROW, WIDE, svg
+from llm_metrics_proxy.reports.contents import COLUMN_WORDS
 from llm_metrics_proxy.reports.model import Chart, Figure, Report
 
 _FOLDER: Final = files("llm_metrics_proxy.reports") / "templates"
 _TILES: Final = (
-    "requests", "success_rate", "response_time_ms.p95", "time_to_first_token_ms.p95", "output_tokens_per_second.p50",
-    "completion_tokens", "cost_usd",
+    "requests", "success_rate", "time_to_first_token_ms.p50", "response_time_ms.p95", "output_tokens_per_second.p50",
+    "total_tokens", "cache_hit_ratio", "cost_usd",
 )  # fmt: skip
 
 
@@ -43,6 +44,7 @@ def _template() -> tuple[Template, str]:
         change=numbers.change,
         changed=numbers.changed,
         shown=numbers.shown,
+        plain=numbers.plain,
     )
     return environment.get_template("report.html"), _read("report.css")
 
@@ -68,6 +70,7 @@ def html(report: Report) -> str:
         charts=list(_drawings(report)),
         tiles=tiles(report),
         words=words,
+        columns=COLUMN_WORDS,
         judged=judged,
         moment=moment,
         length=numbers.length(report.start, report.end),
@@ -83,7 +86,7 @@ def _drawings(report: Report) -> Iterator[tuple[Chart, Markup, bool]]:
 
 
 def tiles(report: Report) -> list[Figure]:
-    """The figures at the top."""
+    """The figures at the top: those of the page's overview."""
     by_name: Mapping[str, Any] = {figure.name: figure for figure in report.figures}
     return [by_name[name] for name in _TILES if name in by_name and by_name[name].value is not None]
 

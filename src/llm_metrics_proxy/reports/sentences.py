@@ -94,7 +94,7 @@ def _tokens(report: Report) -> str:
     if asked is None or answered is None:
         return ""
     return (
-        f"Servers reported {count(asked.value or 0)} prompt and {count(answered.value or 0)} completion tokens, for "
+        f"Servers reported {count(asked.value or 0)} tokens in and {count(answered.value or 0)} tokens out, for "
         f"{_share(answered)} of requests."
     )
 
@@ -105,6 +105,27 @@ def _cost(report: Report) -> str:
         return ""
     rest = "" if one.coverage == 1 else " What the others cost is not known."
     return f"Cost: {shown(one.value, 'USD')}{_before(one)} for {count(one.n)} requests ({_share(one)}).{rest}"
+
+
+def _caching(report: Report) -> str:
+    hit, saved = figure(report, "cache_hit_ratio"), figure(report, "cache_savings_usd")
+    if hit is None:
+        return ""
+    rest = "" if saved is None else f", which saved {shown(saved.value, 'USD')}"
+    return f"{shown(hit.value, '')} of prompt tokens came from a cache{_before(hit)}{rest}; n = {count(hit.n)}."
+
+
+def _outlook(report: Report) -> str:
+    one = report.projection
+    if one is None:
+        return ""
+    so_far = f"{one.month} has cost {shown(one.so_far_usd, 'USD')} so far (n = {count(one.n)})"
+    if one.projected_usd is None:
+        return f"{so_far}."
+    return (
+        f"{so_far}, and will cost about {shown(one.projected_usd, 'USD')} if it goes on as in the last "
+        f"{one.basis_days:.3g} days."
+    )
 
 
 def _busiest(report: Report) -> str:
@@ -142,5 +163,7 @@ _SENTENCES: Final[tuple[Callable[[Report], str], ...]] = (
     _speed,
     _tokens,
     _cost,
+    _caching,
+    _outlook,
     _busiest,
 )

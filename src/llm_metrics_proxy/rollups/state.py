@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any, Final, NamedTuple
 
-from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.record import READABLE
 from llm_metrics_proxy.rollups.grains import GRAINS, LEVELS
 from llm_metrics_proxy.rollups.values import FIELDS, KEYS
 
@@ -35,11 +35,9 @@ class RollupState(NamedTuple):
 
 def _fingerprint() -> str:
     """Of everything that decides what a row of the roll-ups holds."""
-    fields = [(field.number, field.name, REGISTRY[field.name].kind.name) for field in FIELDS]
+    fields = [(field.number, field.name, READABLE[field.name].kind.name) for field in FIELDS]
     text = repr((LEVELS, GRAINS, fields, sorted(KEYS.items())))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# The same tables bear another name in files of 4.2.0 to 4.5.0. It stays, or every database would roll up all again.
-_NAMED_BEFORE: Final = {"75f9803d2d8968ec": "763416b38c3d263b"}
-FINGERPRINT: Final = _NAMED_BEFORE.get(_fingerprint(), _fingerprint())
+FINGERPRINT: Final = _fingerprint()

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.columns import MEASURED, Column
-from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.record import READABLE, REGISTRY
 
 
 class Field(NamedTuple):
@@ -20,7 +20,7 @@ def _limits(column: Column) -> "Limits | None":
 
 
 _ROWS: Final = sorted(
-    ((column.rolled_up, column) for column in REGISTRY.values() if column.rolled_up is not None),
+    ((column.rolled_up, column) for column in READABLE.values() if column.rolled_up is not None),
     key=lambda row: row[0].number,
 )
 FIELDS: Final = tuple(Field(at.number, row.name, row.kind.holds == "integer") for at, row in _ROWS)

@@ -8,6 +8,7 @@ digest.
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -50,15 +51,16 @@ def copy(
             reading.execute("SELECT count(*) FROM main.sqlite_schema").fetchall()  # from here on one snapshot
             writing = stack.enter_context(closing(connect(partial, Access.CREATE)))
             _write(reading, writing, partial, report, stop)
-            with _stoppable(writing, stop):
-                check_integrity(writing, "The database or its copy")
-            writing.close()
-            if not same_pages(reading, partial, stop):
+            with ThreadPoolExecutor(1, thread_name_prefix="integrity") as beside:
+                integrity = beside.submit(_close_if_whole, writing, stop)
+                are_same = same_pages(reading, partial, stop)
+                counted = counts(reading)
+            integrity.result()
+            if not are_same:
                 _refuse_stopped(stop)
                 reading.execute("ATTACH ? AS kept", (str(partial),))
                 detach.callback(reading.execute, "DETACH kept")
                 same_rows(reading)
-            counted = counts(reading)
     sync_file(partial)
     return counted
 
@@ -98,6 +100,12 @@ def _write(
     mode = writing.execute("PRAGMA journal_mode = DELETE").get
     if mode != "delete":
         raise BackupError(f"The copy cannot be made a single file; its journal mode is {mode}.")
+
+
+def _close_if_whole(writing: apsw.Connection, stop: threading.Event) -> None:
+    with _stoppable(writing, stop):
+        check_integrity(writing, "The database or its copy")
+    writing.close()
 
 
 def _refuse_when_low(folder: Path) -> None:

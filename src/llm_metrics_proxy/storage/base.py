@@ -52,6 +52,27 @@ class CountedAnswer(NamedTuple):
     by_fetch: bool  # the record fetched an answer that another request made
 
 
+class StoredWindow(NamedTuple):
+    """A window of a server's limit. Times are Unix seconds; ``samples`` is for ``quotas``, which wrote it."""
+
+    backend: str
+    api_key_id: str
+    limit: str
+    first_at: float
+    last_at: float
+    resets_at: float | None
+    window_s: float | None
+    samples: bytes
+
+
+class WindowChanges(NamedTuple):
+    """``changed``: windows to be kept as they are now. ``forgotten``: of a backend, key and limit, those first heard of
+    before that moment."""
+
+    changed: Sequence[StoredWindow] = ()
+    forgotten: Sequence[tuple[str, str, str, float]] = ()
+
+
 class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):
     """One transaction. ``rows`` hold values in the order of ``record.ROW_COLUMNS``."""
 
@@ -62,6 +83,7 @@ class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):
     counters: Sequence[tuple[str, bytes]] = ()  # series key, state; replaces the stored state
     losses: Sequence[tuple[str, Loss]] = ()  # of workers that are done, by worker id
     answers: Sequence[CountedAnswer] = ()
+    windows: WindowChanges = WindowChanges()
 
 
 class ShippingStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +114,9 @@ class Store(Protocol):
 
     def counters(self) -> list[tuple[str, bytes]]:
         """Stored counter states by series key."""
+
+    def windows(self) -> list[StoredWindow]:
+        """Every stored window of servers' limits."""
 
     def losses(self) -> list[Loss]:
         """Losses of all workers that are done."""

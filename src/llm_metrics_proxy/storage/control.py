@@ -4,8 +4,8 @@ Journal positions, open requests, counters, losses and counted answers are there
 file: it takes the numbers of the batch's records, hands these to ``_keep``, and changes everything else.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,14 +15,25 @@ from llm_metrics_proxy.errors import ForeignDatabaseError, NewerDatabaseError, S
 from llm_metrics_proxy.ownership import follow, make_folder
 from llm_metrics_proxy.storage import counted_answers
 from llm_metrics_proxy.storage.arrivals import take_arrivals
-from llm_metrics_proxy.storage.base import IngestBatch, Loss, OpenRequest, SegmentPosition, SqlValue
+from llm_metrics_proxy.storage.base import (
+    IngestBatch,
+    Loss,
+    OpenRequest,
+    SegmentPosition,
+    SqlValue,
+    StoredWindow,
+)
 from llm_metrics_proxy.storage.connection import BUSY_TIMEOUT_MS, Access, Pragmas, connect, transaction
 from llm_metrics_proxy.storage.read_pool import file_identity
-from llm_metrics_proxy.storage.sqlite_schema import applied_steps, apply_steps, store_error
+from llm_metrics_proxy.storage.sqlite_schema import applied_steps, apply_steps, our_errors
 
 Rows = Sequence[Sequence[SqlValue]]  # in the order of ``record.ROW_COLUMNS``
 Admit = Callable[[], None]
 _POSITIONS: Final = "SELECT worker_id, segment, offset_bytes, done FROM journal_positions ORDER BY worker_id"
+WINDOWS: Final = (
+    "SELECT backend, api_key_id, limit_name, first_at, last_at, resets_at, window_s, samples FROM limit_windows"
+)
+HAS_WINDOWS: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'limit_windows'"
 LOSSES: Final = "SELECT records, first_unix_ms, last_unix_ms, reason FROM journal_losses ORDER BY last_unix_ms"
 _CHECKPOINT_PAGES: Final = 8192  # 32 MiB of WAL: index pages changed by several batches are written back once
 _PRAGMAS: Final[Pragmas] = {
@@ -161,6 +172,10 @@ class ControlStore:
         """Stored counter states by series key."""
         return [(series, state) for series, state in self._all("SELECT series, state FROM counters")]
 
+    def windows(self) -> list[StoredWindow]:
+        """Every stored window of servers' limits."""
+        return [StoredWindow(*row) for row in self._all(WINDOWS)]
+
     def losses(self) -> list[Loss]:
         """Losses of all workers that are done."""
         return [Loss(*row) for row in self._all(LOSSES)]
@@ -185,13 +200,8 @@ class ControlStore:
         with self._said("reading its state"):
             return list(self._connection.execute(sql, parameters))
 
-    @contextmanager
-    def _said(self, doing: str) -> Iterator[None]:
-        """SQLite's errors become ours."""
-        try:
-            yield
-        except apsw.Error as error:
-            raise store_error(self.path, doing, error) from error
+    def _said(self, doing: str) -> AbstractContextManager[None]:
+        return our_errors(self.path, doing)
 
 
 def _write(connection: apsw.Connection, batch: IngestBatch) -> None:
@@ -214,3 +224,10 @@ def _write(connection: apsw.Connection, batch: IngestBatch) -> None:
     )
     if batch.answers:
         counted_answers.keep(connection, batch.answers)
+    connection.executemany(
+        "INSERT OR REPLACE INTO limit_windows VALUES (?, ?, ?, ?, ?, ?, ?, ?)", batch.windows.changed
+    )
+    connection.executemany(
+        "DELETE FROM limit_windows WHERE backend = ? AND api_key_id = ? AND limit_name = ? AND first_at < ?",
+        batch.windows.forgotten,
+    )

@@ -7,12 +7,11 @@ are one transaction; out of it, the other store is asked what it has, so that a 
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-
-import apsw
 
 from llm_metrics_proxy.errors import StoreBusyError, StoreError
 from llm_metrics_proxy.ownership import make_folder, open_lock
@@ -24,7 +23,7 @@ from llm_metrics_proxy.storage.carried import is_migrating, read_carried
 from llm_metrics_proxy.storage.connection import Access, connect, transaction
 from llm_metrics_proxy.storage.report_shapes import ReportShapes
 from llm_metrics_proxy.storage.sqlite import SqliteStore
-from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, store_error
+from llm_metrics_proxy.storage.sqlite_schema import TABLE, applied_steps, our_errors
 
 Row = tuple[Any, ...]  # in the order of ``record.ALL_COLUMNS``
 NO_HOST: Final = ""  # stands for records without one
@@ -39,6 +38,7 @@ _OF_HOST: Final = "arrival > ? AND arrival <= ? AND host IS nullif(?, '')"
 _READ: Final = f"SELECT {_SHOWN} FROM {TABLE} WHERE {_OF_HOST} ORDER BY arrival LIMIT ?"  # noqa: S608 -- names are ours
 _THERE: Final = f"SELECT arrival, request_id, host FROM {TABLE} WHERE arrival > ? AND arrival <= ?"  # noqa: S608
 _SPANS: Final = f"SELECT coalesce(host, ''), min(arrival), max(arrival), count(*) FROM {TABLE} GROUP BY host"  # noqa: S608
+_STAMPS: Final = f"SELECT coalesce(host, ''), app_version, count(*) FROM {TABLE} GROUP BY 1, 2"  # noqa: S608
 _INSERT: Final = f"INSERT INTO {TABLE} ({', '.join(ALL_COLUMNS)}) VALUES ({', '.join('?' * len(ALL_COLUMNS))})"  # noqa: S608
 _DONE: Final = "SELECT copied, verified FROM store_copies WHERE other = ? AND host = ?"
 _KEEP: Final = (
@@ -133,6 +133,15 @@ class SqliteRecordsFile:
         with self._said("counting records"):
             return {host: Span(*span) for host, *span in self._connection.execute(_SPANS)}
 
+    def stamps(self, hosts: Collection[str]) -> dict[str | None, int]:
+        """How many records of these hosts each version wrote."""
+        with self._said("counting records"):
+            rows = self._connection.execute(_STAMPS)
+            found = Counter[str | None]()
+            for host, stamp, count in rows:
+                found[stamp] += count if host in hosts else 0
+        return {stamp: count for stamp, count in found.items() if count}
+
     def read(self, host: str, after: int, through: int, limit: int) -> list[Row]:
         """The first so many of a host, in the order of arrival."""
         with self._said("reading records"):
@@ -200,9 +209,5 @@ class SqliteRecordsFile:
         with self._said(doing), transaction(self._connection, patience_s=_PATIENCE_S):
             yield
 
-    @contextmanager
-    def _said(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except apsw.Error as error:
-            raise store_error(self.path, doing, error) from error
+    def _said(self, doing: str) -> AbstractContextManager[None]:
+        return our_errors(self.path, doing)

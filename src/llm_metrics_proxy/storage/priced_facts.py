@@ -27,16 +27,19 @@ class StoredFacts(NamedTuple):
     reasoning_tokens: int | None
     cache_write_1h_tokens: int | None
     upstream_cost_usd: float | None
+    backend_busy_ms: float | None = None
 
 
 _FIRST_COUNT: Final = StoredFacts._fields.index("prompt_tokens")
+_FIRST_NUMBER: Final = StoredFacts._fields.index("upstream_cost_usd")
 
 
 def facts_of(values: Sequence[Any]) -> StoredFacts:
     """The facts out of the values of their columns, as an older program may have left them."""
     moment, *words = values[:_FIRST_COUNT]
-    *counts, reported = values[_FIRST_COUNT:]
-    counts = [count if count is None or 0 <= count < MAX_COUNT else None for count in counts]
+    counts = [
+        count if count is None or 0 <= count < MAX_COUNT else None for count in values[_FIRST_COUNT:_FIRST_NUMBER]
+    ]
     if moment is None or not _MOMENT.fullmatch(moment):
         counts[0] = None  # which prices held then is unknown
-    return StoredFacts._make((moment or "", *words, *counts, reported))
+    return StoredFacts._make((moment or "", *words, *counts, *values[_FIRST_NUMBER:]))

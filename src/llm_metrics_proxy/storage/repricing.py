@@ -30,7 +30,11 @@ LOCK_TARGET_MS: Final = 50.0
 _FIRST_BATCH: Final = 500
 _LARGEST_BATCH: Final = 20_000
 BUSY_MS: Final = 10_000  # the ingester's transactions are short; a person can wait
-COST_UPDATE: Final = "UPDATE completion_requests SET cost_usd = ?1, cost_source = ?2 WHERE arrival = ?3"
+_FACTS: Final = len(StoredFacts._fields)
+COST_UPDATE: Final = (
+    "UPDATE completion_requests SET cost_usd = ?1, cost_source = ?2, cache_savings_usd = ?3 WHERE arrival = ?4"
+)
+REPRICED_COLUMNS: Final = ("cost_usd", "cost_source", "cache_savings_usd")
 BEFORE_ALL: Final = -(2**63)  # records from before 5.0.0 have the numbers that they had there
 
 
@@ -53,10 +57,12 @@ Price = Callable[[StoredFacts], Priced]
 Report = Callable[[Repriced], None]
 
 
-class _Change(NamedTuple):
-    record_id: int
-    old: tuple[Any, Any]
-    new: Priced
+class PriceChange(NamedTuple):
+    """Of one record: what it had, and what it gets, in the order of ``record.PRICED``."""
+
+    record: Any
+    old: tuple[Any, ...]
+    new: tuple[Any, ...]
 
 
 class Selection(NamedTuple):
@@ -66,6 +72,34 @@ class Selection(NamedTuple):
     parameters: tuple[SqlValue, ...]
     words: str
     only_unknown: bool = False  # only records without a cost
+
+
+def look_at(rows: Sequence[tuple[Any, ...]], price: Price, done: Repriced) -> tuple[list[PriceChange], Repriced]:
+    """What would change of these records, and the account with them in it.
+
+    A row is what names the record, its ``StoredFacts``, and its priced values. What a price does not say stays.
+    """
+    changes, before, after, kept, unknown = [], done.cost_before_usd, done.cost_after_usd, 0, 0
+    for record, *values in rows:
+        facts, old = values[:_FACTS], tuple(values[_FACTS:])
+        given = price(facts_of(facts))
+        new, known = (*given, *old[len(given) :]), old[0] is not None
+        if new[0] is None:
+            kept, unknown = kept + known, unknown + (not known)
+            new = old
+        elif new != old:
+            changes.append(PriceChange(record, old, new))
+        before += old[0] if known else 0.0
+        after += new[0] or 0.0
+    return changes, msgspec.structs.replace(
+        done,
+        looked_at=done.looked_at + len(rows),
+        changed=done.changed + len(changes),
+        kept=done.kept + kept,
+        unknown=done.unknown + unknown,
+        cost_before_usd=before,
+        cost_after_usd=after,
+    )
 
 
 def reprice(
@@ -122,7 +156,7 @@ class _Run:
             self._where += f"{' AND' if self._where else ' WHERE'} cost_usd IS NULL"
         # NOT INDEXED: by the primary key, in which batches go on, and never sorting all again by another index.
         self._select = (
-            f"SELECT arrival, {', '.join(StoredFacts._fields)}, cost_usd, cost_source "  # noqa: S608 -- names are ours
+            f"SELECT arrival, {', '.join(StoredFacts._fields)}, {', '.join(REPRICED_COLUMNS)} "  # noqa: S608 -- names are ours
             "FROM completion_requests NOT INDEXED "
             f"WHERE arrival > ? AND arrival <= ?{self._where.replace(' WHERE ', ' AND ', 1)} ORDER BY arrival LIMIT ?"
         )
@@ -136,7 +170,7 @@ class _Run:
             if not rows:
                 return self._finish(done)
             cursor = rows[-1][0]
-            changes, done = self._look_at(rows, done)
+            changes, done = look_at(rows, self._price, done)
             if changes and not dry_run:
                 done, lock_ms = self._write(changes, done)
                 if lock_ms > 0:
@@ -146,29 +180,7 @@ class _Run:
             report(done)
         return self._finish(msgspec.structs.replace(done, finished=False))
 
-    def _look_at(self, rows: Sequence[tuple[Any, ...]], done: Repriced) -> tuple[list[_Change], Repriced]:
-        changes, before, after, kept, unknown = [], done.cost_before_usd, done.cost_after_usd, 0, 0
-        for record_id, *facts, old_cost, old_source in rows:
-            new = self._price(facts_of(facts))
-            known = old_cost is not None
-            if new[0] is None:
-                kept, unknown = kept + known, unknown + (not known)
-                new = (old_cost, old_source) if known else new
-            elif (old_cost, old_source) != new or not known:
-                changes.append(_Change(record_id, (old_cost, old_source), new))
-            before += old_cost if known else 0.0
-            after += new[0] or 0.0
-        return changes, msgspec.structs.replace(
-            done,
-            looked_at=done.looked_at + len(rows),
-            changed=done.changed + len(changes),
-            kept=done.kept + kept,
-            unknown=done.unknown + unknown,
-            cost_before_usd=before,
-            cost_after_usd=after,
-        )
-
-    def _write(self, changes: Sequence[_Change], done: Repriced) -> tuple[Repriced, float]:
+    def _write(self, changes: Sequence[PriceChange], done: Repriced) -> tuple[Repriced, float]:
         connection = self._connection
         with transaction(connection):
             locked = time.perf_counter()
@@ -181,11 +193,12 @@ class _Run:
                 )
                 done = msgspec.structs.replace(done, repricing_id=connection.last_insert_rowid())
             run = done.repricing_id
-            connection.executemany(COST_UPDATE, ((*change.new, change.record_id) for change in changes))
+            connection.executemany(COST_UPDATE, ((*change.new, change.record) for change in changes))
             connection.executemany(
-                "INSERT INTO repricing_changes (repricing_id, record_id, old_cost_usd, old_cost_source, new_cost_usd, "
-                "new_cost_source) VALUES (?, ?, ?, ?, ?, ?)",
-                ((run, change.record_id, *change.old, *change.new) for change in changes),
+                "INSERT INTO repricing_changes (repricing_id, record_id, old_cost_usd, old_cost_source, "
+                "old_cache_savings_usd, new_cost_usd, new_cost_source, new_cache_savings_usd) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((run, change.record, *change.old, *change.new) for change in changes),
             )
             connection.execute(
                 "UPDATE repricings SET records_looked_at = ?, records_changed = ? WHERE id = ?",

@@ -19,10 +19,11 @@ from llm_metrics_proxy.storage.sqlite_schema import store_error
 
 TAKEN_BACK: Final = "taken_back"
 _STATE: Final = "SELECT state FROM repricings WHERE id = ?"
-_RESTORE: Final = f"{COST_UPDATE} AND cost_usd IS ?4 AND cost_source IS ?5"
+_RESTORE: Final = f"{COST_UPDATE} AND cost_usd IS ?5 AND cost_source IS ?6 AND cache_savings_usd IS ?7"
 _UNDO_BATCH: Final = 1000
 _CHANGES: Final = (
-    "SELECT record_id, old_cost_usd, old_cost_source, new_cost_usd, new_cost_source FROM repricing_changes "
+    "SELECT record_id, old_cost_usd, old_cost_source, old_cache_savings_usd, "
+    "new_cost_usd, new_cost_source, new_cache_savings_usd FROM repricing_changes "
     "WHERE repricing_id = ? AND record_id > ? ORDER BY record_id LIMIT ?"
 )
 
@@ -78,7 +79,7 @@ def _take_back(
         with transaction(connection):
             on_change(connection)
             before = connection.total_changes()
-            connection.executemany(_RESTORE, ((*old, number, *new) for number, *old, new in map(_parted, changes)))
+            connection.executemany(_RESTORE, ((*old, number, *new) for number, old, new in map(_parted, changes)))
             restored = connection.total_changes() - before
         done = msgspec.structs.replace(
             done, restored=done.restored + restored, conflicts=done.conflicts + len(changes) - restored
@@ -86,6 +87,8 @@ def _take_back(
     return msgspec.structs.replace(done, finished=False)
 
 
-def _parted(change: tuple[Any, ...]) -> tuple[Any, ...]:
-    number, old_cost, old_source, new_cost, new_source = change
-    return number, old_cost, old_source, (new_cost, new_source)
+def _parted(change: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
+    """The record's number, and what it had before and after."""
+    number, *values = change
+    half = len(values) // 2
+    return number, tuple(values[:half]), tuple(values[half:])

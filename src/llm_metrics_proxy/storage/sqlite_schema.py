@@ -7,8 +7,8 @@ program's, another program's, and one of an older version, which only a migratio
 import hashlib
 import math
 import re
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -80,10 +80,20 @@ RELEASED: Final = (
 
 @cache
 def steps() -> tuple[SchemaStep, ...]:
-    """Every step that a new file gets, in order."""
-    file = resources.files("llm_metrics_proxy.storage") / "schema" / "0015_one_table.sql"
-    first = SchemaStep(ONE_TABLE, "one_table", file.read_text(encoding="utf-8") + records_table())
-    return (first, *column_steps(column for column in REGISTRY.values() if column.step > ONE_TABLE))
+    """Every step that a new file gets, in order: the files of ``schema/``, and the columns of the registry."""
+    folder = resources.files("llm_metrics_proxy.storage") / "schema"
+    files = [
+        SchemaStep(int(number), name, file.read_text(encoding="utf-8"))
+        for file in folder.iterdir()
+        for number, _, name in [file.name.removesuffix(".sql").partition("_")]
+        if file.name.endswith(".sql")
+    ]
+    found = {step.number: step for step in files}
+    found[ONE_TABLE] = found[ONE_TABLE]._replace(sql=found[ONE_TABLE].sql + records_table())
+    for step in column_steps(column for column in REGISTRY.values() if column.step > ONE_TABLE):
+        file = found.get(step.number)
+        found[step.number] = step if file is None else file._replace(sql=file.sql + step.sql)
+    return tuple(sorted(found.values()))
 
 
 def known_steps() -> dict[str, str]:
@@ -149,13 +159,27 @@ _WHAT_TO_DO: Final = (
 )
 
 
+@contextmanager
+def our_errors(path: Path, doing: str) -> Iterator[None]:
+    """SQLite's errors become ours."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise store_error(path, doing, error) from error
+
+
 def store_error(path: Path, doing: str, error: apsw.Error) -> StoreError:
     """Our error for SQLite's: what failed, with which file, why, and what to do."""
     if isinstance(error, apsw.SQLError):  # a table or column is missing, perhaps as an undo brought the older ones back
         try:
-            applied_steps(path)
+            lacking = _lacking(applied_steps(path))
         except StoreError as found:
             return found
+        if lacking and "no such" in str(error):
+            return StoreError(
+                f"The database {path} is as an older version left it: it lacks schema step {lacking}. Start "
+                "`llm-metrics-proxy serve` or `metrics` once: it adds them in a moment, and every record stays."
+            )
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return StoreBusyError(f"The database {path} is locked by another program; {doing} has to wait.")
     advice = next((text for kind, text in _WHAT_TO_DO if isinstance(error, kind)), "")
@@ -163,6 +187,11 @@ def store_error(path: Path, doing: str, error: apsw.Error) -> StoreError:
     return StoreError(
         f"The database {path} has trouble; {doing} failed: {error}. {advice.format(folder=folder)}".rstrip()
     )
+
+
+def _lacking(applied: set[int]) -> str:
+    """Numbers of the steps that a file of ours still needs, for people."""
+    return ", ".join(str(step.number) for step in steps() if applied and step.number not in applied)
 
 
 def quoted(name: str) -> str:

@@ -116,7 +116,8 @@ class UpkeepService:
             begun = time.monotonic()
             leftovers = begun - last_leftovers >= self._leftovers_s
             worked = self._step(upkeep, leftovers=leftovers)
-            self._problem = None
+            if leftovers or worked is not Worked.NOTHING:  # what looked at everything, or did something, met no trouble
+                self._problem = None
             self._tell_progress(upkeep, worked)
             if worked in (Worked.NOTHING, Worked.OVERTAKEN):
                 if leftovers:

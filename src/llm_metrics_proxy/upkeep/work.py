@@ -23,6 +23,7 @@ from llm_metrics_proxy.storage.rollup_store import (
     records_behind,
     write,
 )
+from llm_metrics_proxy.storage.server_samples import has_old_samples, roll_down_or_prune
 
 _MOST: Final = 5_000  # records in memory at once
 # Rolled up at once even where writing takes too long: 5 records touch 70 rows, 500 touch 1,000. On a machine that is
@@ -49,6 +50,7 @@ class Retention(NamedTuple):
     days: int = 0
     max_bytes: int = 0
     undo_days: int = 0
+    samples_days: int = 0  # of what servers said
 
 
 class Upkeep:
@@ -58,6 +60,7 @@ class Upkeep:
         """Open the file, which must be there and ours. Raises ``apsw.Error``."""
         self._retention, self._unix_s = retention, unix_s
         self._rolling = Pace(batch_lock_ms, least=_LEAST)
+        self._sampling = Pace(batch_lock_ms)
         self._clearing, self._pruning, self._dropping = (Pace(batch_lock_ms) for _ in range(3))
         pragmas = {"cache_size": -_CACHE_KIB}
         self._connection = connect(path, Access.WRITE, busy_ms=1000, pragmas=pragmas)
@@ -104,7 +107,7 @@ class Upkeep:
             return Worked.ROLLED_UP if write(self._connection, merged) else Worked.OVERTAKEN
 
     def prune(self) -> Worked:
-        """Delete some of what an undo would need, or of the records that are rolled up, whose time is over.
+        """Delete some of what an undo would need, of what servers said, or of the records, whose time is over.
 
         Raises ``apsw.Error``.
         """
@@ -113,6 +116,12 @@ class Upkeep:
             with transaction(self._connection, self._dropping):
                 drop_some(self._connection, self._dropping.records, finished_before=undone_by)
             return Worked.DROPPED
+        if has_old_samples(self._connection, self._unix_s(), self._retention.samples_days):
+            with transaction(self._connection, self._sampling):
+                roll_down_or_prune(
+                    self._connection, self._unix_s(), self._retention.samples_days, self._sampling.records
+                )
+            return Worked.PRUNED
         if not may_fold(self._connection, self.state()):
             return Worked.NOTHING
         before = self._prunable_before()

@@ -33,6 +33,7 @@ class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     window_s: int
     filter: About
+    against: str | None = None  # previous: threshold and value are changes since the window before
     app_version: str = APP_VERSION
 
 
@@ -56,6 +57,7 @@ def events_of(
         n=n,
         window_s=rule.window_s,
         filter=rule.about,
+        against=rule.against,
     )
     return {message.id: (rule.name, msgspec.json.encode(message).decode())}
 

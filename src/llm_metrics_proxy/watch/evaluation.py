@@ -1,6 +1,6 @@
 """A rule as a query over the records of its window, and the answer as a report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,10 +12,17 @@ from llm_metrics_proxy.analytics.good_hours import GoodHours
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.slos import COMPLETED, parse_slo
 from llm_metrics_proxy.analytics.source import Source
+from llm_metrics_proxy.quotas import LimitWindow
+from llm_metrics_proxy.watch.limits import LIMIT_METRICS, Windows, measure_limit
 from llm_metrics_proxy.watch.rules import About, AlertRule, SloRule
 from llm_metrics_proxy.watch.states import AlertPhase
 
 BURN_WINDOW_S: Final = 3600
+
+
+def no_windows(_: float) -> Iterable[LimitWindow]:
+    """Where no server says what is left."""
+    return ()
 
 
 class SloReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +53,7 @@ class AlertReport(msgspec.Struct, frozen=True, kw_only=True):
     for_s: int
     resolve_s: int
     filter: About
+    against: str | None  # previous: threshold and value are changes, -0.3 is a fall by 30 %
     webhook: str | None  # whose host only is shown
     phase: str = AlertPhase.OK
     since: str | None = None  # when the phase began
@@ -81,9 +89,23 @@ def measure_slo(sources: Sequence[Source], hours: GoodHours, rule: SloRule, now:
 
 
 def measure_alert(
+    sources: Sequence[Source], hours: GoodHours, rule: AlertRule, now: datetime, windows: Windows = no_windows
+) -> tuple[float | None, int]:
+    """The metric's value, or its change against the window before, and how many records or windows it rests on, of two
+    windows the fewer. Raises ``StoreError`` and ``QueryError``."""
+    if rule.metric in LIMIT_METRICS:
+        return measure_limit(rule, windows, now.timestamp())
+    value, n = _over_window(sources, hours, rule, now)
+    if rule.against is None:
+        return value, n
+    before, n_before = _over_window(sources, hours, rule, now - timedelta(seconds=rule.window_s))
+    change = None if value is None or not before else (value - before) / abs(before)
+    return change, min(n, n_before)
+
+
+def _over_window(
     sources: Sequence[Source], hours: GoodHours, rule: AlertRule, now: datetime
 ) -> tuple[float | None, int]:
-    """The metric's value, and how many records it rests on. Raises ``StoreError`` and ``QueryError``."""
     selection = _filter(rule.about, rule.window_s, now)
     if rule.metric == "goodput" and rule.require is not None:
         return _share(hours, selection, rule.require)

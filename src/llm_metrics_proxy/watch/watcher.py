@@ -1,4 +1,4 @@
-"""The threads that watch: one measures alerts, one measures objectives, one sends messages.
+"""The threads that watch: one measures alerts, one objectives, one budgets, and one sends messages.
 
 None waits for another: an objective over a month may take seconds to measure, and a receiver may hang. A rule is
 measured again after ``interval_s``, or after twenty times as long as it took, if that is longer, so that watching never
@@ -22,9 +22,19 @@ from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.storage.base import AlertMemory, StoredAlert
 from llm_metrics_proxy.watch import webhook
+from llm_metrics_proxy.watch.budget_watch import PREFIX, BudgetWatch, message_name
+from llm_metrics_proxy.watch.budgets import BudgetReport
 from llm_metrics_proxy.watch.delivery import Deliveries, Post, events_of, shown_time
-from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport, measure_alert, measure_slo, unmeasured
-from llm_metrics_proxy.watch.rules import AlertRule, SloRule
+from llm_metrics_proxy.watch.evaluation import (
+    AlertReport,
+    SloReport,
+    measure_alert,
+    measure_slo,
+    no_windows,
+    unmeasured,
+)
+from llm_metrics_proxy.watch.limits import Windows
+from llm_metrics_proxy.watch.rules import AlertRule, BudgetRule, SloRule, shown_webhook
 from llm_metrics_proxy.watch.states import AlertPhase, AlertState, step
 
 log = logging.getLogger(__name__)
@@ -32,7 +42,7 @@ log = logging.getLogger(__name__)
 LONGEST_SHARE: Final = 20.0  # measuring may take one part in this many of the time
 _LOOK_S: Final = 0.5  # between two looks at what is due
 _AGAIN_S: Final = 1.0  # after trouble
-_Rule = TypeVar("_Rule", AlertRule, SloRule)
+_Rule = TypeVar("_Rule", AlertRule, SloRule, BudgetRule)
 
 
 class Rules(NamedTuple):
@@ -40,6 +50,7 @@ class Rules(NamedTuple):
 
     slos: tuple[SloRule, ...] = ()
     alerts: tuple[AlertRule, ...] = ()
+    budgets: tuple[BudgetRule, ...] = ()
 
 
 class _Measured(NamedTuple):
@@ -64,6 +75,7 @@ class Watcher:
         interval_s: float = 15.0,
         ready: Callable[[], bool] = lambda: True,
         leads: Callable[[], bool] = lambda: True,
+        windows: Windows = no_windows,
         post: Post = webhook.post,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -74,7 +86,8 @@ class Watcher:
         self._memory = memory
         self._rules = rules
         self._interval_s = interval_s
-        self._ready, self._leads = ready, leads
+        self._ready, self._leads, self._windows = ready, leads, windows
+        self._budgets = BudgetWatch(self._sources, leads, clock)
         self._clock = clock
         self._stop = threading.Event()
         self._deliveries = Deliveries(post, clock, self._stop.is_set)
@@ -88,7 +101,12 @@ class Watcher:
 
     def start(self) -> None:
         """Begin to watch."""
-        loops = {"alerts": self._watch_alerts, "slos": self._watch_slos, "webhooks": self._deliver_on}
+        loops = {
+            "alerts": self._watch_alerts,
+            "slos": self._watch_slos,
+            "budgets": self._watch_budgets,
+            "webhooks": self._deliver_on,
+        }
         for name, loop in loops.items():
             thread = threading.Thread(target=loop, name=name, daemon=True)
             self._threads.append(thread)
@@ -112,6 +130,14 @@ class Watcher:
     def alerts(self) -> list[AlertReport]:
         """Every alert, in the order of the file."""
         return [self._alert_report(rule) for rule in self._rules.alerts]
+
+    def budgets(self) -> list[BudgetReport]:
+        """Every budget, in the order of the file."""
+        found = []
+        for report in self._budgets.reports(self._rules.budgets):
+            waiting, error = self._deliveries.waiting(f"{PREFIX}{report.name}")
+            found.append(msgspec.structs.replace(report, waiting=waiting, last_delivery_error=error))
+        return found
 
     # -- alerts
 
@@ -156,7 +182,7 @@ class Watcher:
         moment = datetime.fromtimestamp(now, UTC)
         try:
             self._load(memory)
-            value, n = measure_alert(self._sources, self._alert_hours, rule, moment)
+            value, n = measure_alert(self._sources, self._alert_hours, rule, moment, self._windows)
             before = self._states.get(rule.name, AlertState())
             after, change = step(rule, before, rule.holds(value, n), now)
             if after != before or rule.name not in self._states:
@@ -184,6 +210,7 @@ class Watcher:
         self._states = {
             name: AlertState(phase=AlertPhase(stored.phase), since=stored.since, well_since=stored.well_since)
             for name, stored in memory.states().items()
+            if not name.startswith(PREFIX)
         }
         self._loaded = True
 
@@ -207,7 +234,8 @@ class Watcher:
             for_s=rule.for_s,
             resolve_s=rule.resolve_s,
             filter=rule.about,
-            webhook=rule.shown_webhook,
+            against=rule.against,
+            webhook=shown_webhook(rule.webhook),
             phase=state.phase,
             since=None if state.since is None else shown_time(state.since),
             value=measured.value,
@@ -239,18 +267,31 @@ class Watcher:
         self._slo_reports = {**self._slo_reports, rule.name: report}
         return True
 
+    # -- budgets
+
+    def _watch_budgets(self) -> None:
+        memory = self._memory()
+        self._watch(lambda: self._rules.budgets, lambda rule: self.watch_budget(rule, memory))
+        memory.close()
+
+    def watch_budget(self, rule: BudgetRule, memory: AlertMemory) -> bool:
+        """Measure it, and keep what follows; whether that went well."""
+        return self._budgets.watch(rule, self._rules.budgets, memory)
+
     # -- delivery
 
     def _deliver_on(self) -> None:
         memory = self._memory()
         while not self._stop.wait(_LOOK_S):
-            if self._ready() and self._rules.alerts and self._leads():
+            if self._ready() and (self._rules.alerts or self._rules.budgets) and self._leads():
                 self.deliver(memory)
         memory.close()
 
     def deliver(self, memory: AlertMemory) -> None:
         """Send what is due, once each."""
-        self._deliveries.send(memory, {rule.name: rule.webhook for rule in self._rules.alerts})
+        urls = {rule.name: rule.webhook for rule in self._rules.alerts}
+        urls |= {message_name(rule): rule.webhook for rule in self._rules.budgets}
+        self._deliveries.send(memory, urls)
 
 
 def _bug(error: Exception) -> str:

@@ -13,12 +13,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.analytics.answering import ask
+from llm_metrics_proxy.analytics.conditions import parse_conditions
 from llm_metrics_proxy.analytics.distribution import DistributionQuery, distribute
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.planning import PlanningContext, plan
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.result import Result
-from llm_metrics_proxy.engines.sqlite import rollup_collected, rollup_range
+from llm_metrics_proxy.engines.sqlite import rollup_collected, rollup_plan, rollup_range
 from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
 from llm_metrics_proxy.engines.sqlite.rollup_source import RollupSource
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
@@ -45,7 +46,10 @@ WITHOUT_SKETCHES: Final = METRICS[:-3]
 GROUPS: Final = ((), ("model",), ("streaming",), ("backend_name",), ("model", "streaming"), ("endpoint",))
 CONDITIONS: Final[tuple[dict[str, Any], ...]] = (
     {}, {}, {"model": "gpt-4o"}, {"streaming": True}, {"model": "é'\"", "streaming": False}, {"app_version": "2.2.0"},
-    {"model": "there is none"},
+    {"model": "there is none"}, *({"where": parse_conditions(texts)} for texts in (
+        ["model=gpt-4o,llama3:8b"], ["model!=gpt-4o"], ["model=(none),gpt-4o", "app_version!=2.2.0"],
+        ["streaming=true,false", "model!=(none)"],
+    )),
 )  # fmt: skip
 ZONES: Final = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York")
 
@@ -239,6 +243,7 @@ def planned(query: Query) -> Any:
         Query(metrics=("connect_ms.mean",), group_by=("model",)),
         Query(metrics=("proxy_overhead_ms.p95",), group_by=("outcome",)),
         Query(filter=RequestFilter(success=True)),
+        Query(filter=RequestFilter(where=parse_conditions(["response_time_ms>5"]))),
         Query(group_by=("time",), bucket="5m", filter=RequestFilter(start=FIRST, end=LAST)),
         Query(filter=RequestFilter(start=FIRST, end=FIRST + timedelta(seconds=50))),
     ],
@@ -409,3 +414,23 @@ def test_a_histogram_follows_from_the_sketch(plain: Path) -> None:
         assert abs(reached - below) <= 0.03 * exact.n
     assert sum(one.n for one in found.bins) == exact.n
     assert (nothing.n, nothing.bins) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "dimensions"),
+    [
+        ("model!=gpt-4o", ("model",)), ("status_code>=400", ("status_code",)),
+        ("outcome=completed,timeout", ("outcome",)), ("user=ann,(none)", ("user",)),
+    ],
+)  # fmt: skip
+def test_several_values_not_and_comparisons_of_words_that_are_rolled_up_need_no_records(
+    reader: SqliteReader, text: str, dimensions: tuple[str, ...]
+) -> None:
+    selection = RequestFilter(start=FIRST, end=FIRST + timedelta(hours=48), where=parse_conditions([text]))
+    query = Query(metrics=("requests", "success_rate", "response_time_ms.sum"), filter=selection)
+    found = ask((RollupSource(reader), RecordsSource(reader)), query, NOW)
+    assert found.source == "both"
+    chosen = rollup_plan.choose(planned(query))
+    assert chosen is not None
+    assert chosen.grain.dimensions == dimensions
+    assert_same(values_of(found), values_of(ask((RecordsSource(reader),), query, NOW)))

@@ -127,8 +127,11 @@ class Nursery:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether the process has been stopped by a signal."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    """Whether the process has been stopped by a signal; one that has ended was not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _tell(**words: Any) -> None:

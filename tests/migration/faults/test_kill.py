@@ -1,11 +1,14 @@
 """SIGKILL before and after everything that a migration or an undo does; then the next start."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from llm_metrics_proxy.metrics_service import APP_VERSION
+from llm_metrics_proxy.migration.runs import RESTORED_THROUGH, get_fact
 from tests.migration.faults.nursery import Ending
 from tests.migration.faults.oracle import judge
 from tests.migration.faults.points import CHANGING, Fault
@@ -19,6 +22,17 @@ _BEHIND = (
     "INSERT INTO completion_requests (arrival, request_id, timestamp, success, outcome, app_version, total_tokens, "
     "response_time_ms, tokens_per_second) VALUES (1000, 'new-00000000', '2026-11-01T00:00:00.000000Z', 1, 'completed', "
     f"'{APP_VERSION}', 50, 250.0, 200.0)"
+)
+
+_SESSIONS = "SELECT session_id FROM completion_requests WHERE arrival >= 1000 ORDER BY arrival"
+_OF_THE_END = {"statement": 90, "write": 60}  # the phase in which records become whole again, and a little before
+_PUT_BACK = 12
+# What the older layout has no column for, an undo leaves beside: ``session_id`` among it.
+_WHOLE = (
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {last}) "
+    "INSERT INTO completion_requests (arrival, request_id, timestamp, success, outcome, app_version, total_tokens, "
+    "response_time_ms, tokens_per_second, session_id) SELECT 1000 + i, printf('new-%08d', i), "
+    f"'2026-11-01T00:00:00.000000Z', 1, 'completed', '{APP_VERSION}', 50, 250.0, 200.0, 'session ' || i FROM n"
 )
 
 
@@ -106,6 +120,43 @@ def test_an_undo_that_is_killed_anywhere_is_finished_by_the_next_start(
     tell(f"killed while undoing, of {points_in(seen)}", endings, faults)
     assert len(faults) >= (30 if arrived else 60)
     assert endings["killed"] >= 0.9 * len(faults), endings
+
+
+def test_records_that_were_put_back_become_whole_again_wherever_it_is_killed(
+    trials: Trials, migrated: Template
+) -> None:
+    template, before = migrated
+    path = trials.copy(template)
+    execute(path, _WHOLE.replace("{last}", str(_PUT_BACK - 1)))
+    assert trials.nursery.run("undo", path=path).ended == "undone"
+    judge(before, path, must_be="old", arrived=_PUT_BACK)
+    seen = trials.points(path, "migrate", automatic=False)
+    in_phase: list[int | None] = []
+
+    def check(path: Path, ending: Ending) -> None:
+        del ending
+        with closing(apsw.Connection(str(path))) as connection:
+            restored = get_fact(connection, RESTORED_THROUGH)
+        if restored is not None:
+            through = int(restored) - 999  # so many of them
+            whole = [f"session {n}" if n < through else None for n in range(_PUT_BACK)]
+            assert execute(path, _SESSIONS) == [(each,) for each in whole], "a batch is whole, or not begun"
+            in_phase.append(int(restored))
+        trials.finishes(before, path, arrived=_PUT_BACK)
+        assert execute(path, _SESSIONS) == [(f"session {number}",) for number in range(_PUT_BACK)]
+
+    last = {family: range(max(1, seen[family] - most), seen[family] + 1) for family, most in _OF_THE_END.items()}
+    faults = [
+        Fault(action="kill", family=family, number=number, when=when)
+        for family, numbers in last.items()
+        for number in numbers[:: 1 if EVERY_POINT else 9]
+        for when in ("before", "after")
+    ]
+    endings = trials.sweep(path, faults, "migrate", check, automatic=False)
+    tell(f"killed while records become whole again, of {points_in(seen)}", endings, faults)
+    assert endings["killed"] >= 0.9 * len(faults), endings
+    assert len(in_phase) >= 10
+    assert len(set(in_phase)) >= 3, "kills between batches of that phase"
 
 
 @pytest.mark.parametrize("layout", ["old", "ours"])

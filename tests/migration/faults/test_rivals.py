@@ -4,10 +4,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from tests.migration.faults.nursery import Child, is_stopped
@@ -109,12 +110,12 @@ def test_a_reader_of_a_file_without_wal_is_waited_for_or_named_and_nothing_break
 
 
 @contextmanager
-def _stopped(trials: Trials, path: Path, fault: Fault) -> Iterator[Child]:
-    """A migrator that stands still at a point, with the lock; continued at the end if it still lives."""
-    holder = trials.nursery.start("migrate", fault, path=path)
+def _stopped(trials: Trials, template: Path, fault: Fault) -> Iterator[tuple[Path, Child]]:
+    """A migrator of a copy that stands still at a point, with the lock; continued at the end if it still lives."""
+    path, holder = trials.stand(template, fault, "migrate")
     try:
-        wait_until(lambda: is_stopped(holder.pid), "the holder has stopped")
-        yield holder
+        assert is_stopped(holder.pid)
+        yield path, holder
     finally:
         if not holder.done.done():
             os.kill(holder.pid, signal.SIGCONT)
@@ -129,10 +130,10 @@ def _statement(trials: Trials, path: Path, share: float) -> Fault:
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_others_wait_for_a_holder_that_was_stopped(trials: Trials, share: float, is_killed: bool) -> None:
-    path, before = our_file(trials.folder())
-    fault = _statement(trials, path, share)
-    told = path.with_name("told")
-    with _stopped(trials, path, fault) as holder:
+    template, before = our_file(trials.folder())
+    fault = _statement(trials, template, share)
+    with _stopped(trials, template, fault) as (path, holder):
+        told = path.with_name("told")
         refused = trials.nursery.run("migrate", path=path)
         assert refused.ended == "MigrationRefusedError", refused
         assert str(holder.pid) in refused.answer["message"], "who holds the lock is named"
@@ -151,12 +152,32 @@ def test_others_wait_for_a_holder_that_was_stopped(trials: Trials, share: float,
     trials.finishes(before, path)
 
 
+@contextmanager
+def _between_two_batches(trials: Trials, template: Path) -> Iterator[tuple[Path, Child]]:
+    """As ``_stopped``, half way, and in no transaction: of its two threads the other one may have one open."""
+    half = trials.points(template, "migrate")["commit"] // 2
+    for number in range(half, half + 20):
+        fault = Fault(action="stop", family="commit", number=number, when="after")
+        with _stopped(trials, template, fault) as (path, holder):
+            if _may_be_written(path):
+                yield path, holder
+                return
+    raise AssertionError("it is never between two batches")
+
+
+def _may_be_written(path: Path) -> bool:
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE; ROLLBACK")
+        except apsw.BusyError:
+            return False
+        return True
+
+
 def test_a_holder_that_lost_the_lock_and_its_turn_stops_and_breaks_nothing(trials: Trials) -> None:
-    path, before = our_file(trials.folder())
-    seen = trials.points(path, "migrate")
-    # between two batches it holds no transaction; when it goes on, it finds another's number in the database
-    fault = Fault(action="stop", family="commit", number=seen["commit"] // 2, when="after")
-    with _stopped(trials, path, fault) as holder:
+    template, before = our_file(trials.folder())
+    with _between_two_batches(trials, template) as (path, holder):
+        # when it goes on, it finds another's number in the database
         path.with_name(f"{path.name}.migration-lock").unlink()  # as on a file system that forgets locks
         other = trials.nursery.run("migrate", path=path)
         assert other.ended == "done", other

@@ -5,15 +5,17 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from tests.migration.faults.nursery import Ending, Nursery
+from tests.migration.faults.nursery import PATIENCE_S, Child, Ending, Nursery, is_stopped
 from tests.migration.faults.oracle import Row, judge
 from tests.migration.faults.points import Fault
+from tests.waiting import wait_until
 
 EVERY_POINT: Final = bool(os.environ.get("FAULT_EVERY_POINT"))
 FINISHED: Final = ("done", "nothing_to_do")
@@ -74,7 +76,7 @@ class Trials:
         failures: list[str] = []
 
         def one(fault: Fault) -> None:
-            path, ending = self._strike(template, fault, job, arguments)
+            path, ending = self.strike(template, fault, job, **arguments)
             try:
                 assert ending.killed or ending.status == 0, f"see {self.nursery.log}"
                 check(path, ending)
@@ -91,16 +93,28 @@ class Trials:
         assert not failures, f"{len(failures)} of {len(faults)}:\n" + "\n".join(failures[:5])
         return endings
 
-    def _strike(self, template: Path, fault: Fault, job: str, arguments: Mapping[str, Any]) -> tuple[Path, Ending]:
-        """The fault on a copy. Two threads share a job, and it may end before the number that another run of it had:
-        then it strikes at the last one of its family that this run had."""
+    def strike(self, template: Path, fault: Fault, job: str, **arguments: Any) -> tuple[Path, Ending]:
+        """The fault on a copy, and how the job ended."""
+        path, child = self.stand(template, fault, job, **arguments)
+        return path, child.wait()
+
+    def stand(self, template: Path, fault: Fault, job: str, **arguments: Any) -> tuple[Path, Child]:
+        """The fault on a copy; the job has ended or was stopped by it.
+
+        Two threads share a job, and it may end before the number that another run of it had: then the fault strikes at
+        the last one of its family that this run had.
+        """
         turn = 0
         while True:
             path, turn = self.copy(template), turn + 1
-            ending = self.nursery.run(job, fault, path=path, **arguments)
+            child = self.nursery.start(job, fault, path=path, **arguments)
+            wait_until(partial(_has_halted, child), "it has ended or stands", PATIENCE_S)
+            if not child.done.done():
+                return path, child
+            ending = child.wait()
             seen = ending.answer.get("seen", {}).get(fault.family, 0)
             if ending.killed or ending.answer.get("struck") or not 0 < seen < fault.number or turn == _TURNS:
-                return path, ending
+                return path, child
             shutil.rmtree(path.parent)
             fault = msgspec.structs.replace(fault, number=seen)
 
@@ -115,6 +129,10 @@ class Trials:
         if ending.answer["backup"] and not arrived:
             judge(before, path.parent / "backups" / ending.answer["backup"])
         return ending
+
+
+def _has_halted(child: Child) -> bool:
+    return child.done.done() or is_stopped(child.pid)
 
 
 def tell(what: str, endings: Mapping[str, int], tried: Iterable[object]) -> None:

@@ -9,11 +9,14 @@ from llm_metrics_proxy.engines.clickhouse.conditions import where
 from llm_metrics_proxy.engines.clickhouse.expressions import HAS_TIME, expression, is_good
 from llm_metrics_proxy.engines.clickhouse.table import TABLE
 
-COUNTS: Final[Mapping[str, str]] = {
+COUNTS: Final[dict[str, str]] = {
     "requests": "count()",
     "succeeded": "countIf(success = 1)",
     "failed": "countIf(success = 0)",
     "errors": "count(error_category)",
+}
+_DISTINCT: Final[dict[str, str]] = {  # read of records alone
+    "priced_sessions": "uniqExact(if(cost_usd IS NULL, NULL, session_id))",
 }
 TIMES: Final[Mapping[str, str]] = {
     "oldest": f"minIf(toNullable(timestamp), {HAS_TIME})",
@@ -105,7 +108,7 @@ def moments_of(column: str, *, extremes: bool) -> list[str]:
 def values_of(plan: QueryPlan, reading: Reading) -> list[str]:
     """What is aggregated of a group, in the order in which ``statement.results`` reads it."""
     good = f"countIf({is_good(plan.slos)})"
-    values = [COUNTS.get(name, good) for name in counted(plan)] + [TIMES[name] for name in times_of(plan)]
+    values = [(COUNTS | _DISTINCT).get(name, good) for name in counted(plan)] + [TIMES[name] for name in times_of(plan)]
     found = [reading.aggregate(sql) for sql in values]
     for column, fractions in fractions_of(plan).items():
         found += map(reading.aggregate, moments_of(column, extremes=column in plan.needs.extremes))

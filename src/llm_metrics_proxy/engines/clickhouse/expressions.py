@@ -14,7 +14,7 @@ from llm_metrics_proxy.analytics.slos import Slo
 from llm_metrics_proxy.analytics.source import QueryPlan
 from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.engines.clickhouse.table import NO_HOST, NO_TIME, NO_TIME_SQL
-from llm_metrics_proxy.record import REGISTRY, UsageSource
+from llm_metrics_proxy.record import READABLE, UsageSource
 
 AT_US: Final = "toUnixTimestamp64Micro(timestamp)"
 HAS_TIME: Final = f"timestamp > {NO_TIME_SQL}"
@@ -64,6 +64,12 @@ def time_literal(moment: datetime) -> str:
 def expression(column: Column) -> str:
     """The value of one record; NULL where it is missing, or another record counts it."""
     name = quoted(column.name)
+    if column.over is not None:
+        value, known = (expression(READABLE[each]) for each in (column.over.value, column.over.known))
+        counted = f"ifNull({value}, 0)" if column.over.counts_missing else value
+        said = f"ifNull({known} = {literal(column.over.word)}, 0)" if column.over.word else f"isNotNull({known})"
+        most = f" AND {known} <= ifNull({quoted(column.over.at_most)}, 0)" if column.over.at_most else ""
+        return f"if({said}{most}, {counted}, NULL)"
     if column.name == "host":
         return f"nullIf(host, '{NO_HOST}')"
     return f"if({_COUNTED_ELSEWHERE}, NULL, {name})" if column.counts_once else name
@@ -90,12 +96,12 @@ def key_in(plan: QueryPlan, name: str) -> KeyOfRecord:
 
 
 def _column(one: Dimension) -> KeyOfRecord:
-    return KeyOfRecord(expression(REGISTRY[one.column or ""]))
+    return KeyOfRecord(expression(READABLE[one.column or ""]))
 
 
 def _sorted_into(one: Dimension, edges: Sequence[float], results: Sequence[Any]) -> KeyOfRecord:
     """``roundDown`` finds the edge at or below a value in one step, however many there are."""
-    value = f"toFloat64({expression(REGISTRY[one.column or ''])})"
+    value = f"toFloat64({expression(READABLE[one.column or ''])})"
     below, *at = (float(edge) for edge in (edges[0] - 1, *edges))
     sql = f"if({value} < {at[0]!r}, {below!r}, roundDown({value}, {at!r}))"
     return KeyOfRecord(sql, dict(zip((below, *at), results, strict=True)))
@@ -183,5 +189,5 @@ _IN_TIME: Final[Mapping[str, Callable[[QueryPlan], str]]] = {
 
 def is_good(slos: Sequence[Slo]) -> str:
     """Whether a record succeeded and meets every objective."""
-    conditions = (f"{expression(REGISTRY[slo.column])} {slo.comparison} {slo.limit!r}" for slo in slos)
+    conditions = (f"{expression(READABLE[slo.column])} {slo.comparison} {slo.limit!r}" for slo in slos)
     return " AND ".join(["success = 1", *conditions])

@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from llm_metrics_proxy.analytics.dimensions import IN_TIME, dimension
 from llm_metrics_proxy.analytics.exact import MAX_GROUPS
-from llm_metrics_proxy.analytics.filters import FILTERED, RequestFilter, aware
+from llm_metrics_proxy.analytics.filters import RequestFilter, aware
 from llm_metrics_proxy.analytics.source import QueryPlan, SourceResult
 from llm_metrics_proxy.engines.clickhouse.aggregates import SCALE
 from llm_metrics_proxy.engines.clickhouse.conditions import where
@@ -52,6 +52,7 @@ class HourlySource:
 
     name = "both"
     relative_error = RELATIVE_ERROR
+    us_per_record = 0.0
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -100,10 +101,7 @@ class HourlySource:
 def _columns(plan: QueryPlan) -> set[str]:
     """Columns of words that the plan groups or filters by."""
     grouped = {dimension(name).column or "" for name in plan.group_by if name not in IN_TIME}
-    filtered = {
-        FILTERED[name].name for name, value in asdict(plan.filter).items() if name in FILTERED and value is not None
-    }
-    return grouped | filtered - {"success"} | ({"success"} if plan.filter.success is not None else set())
+    return grouped | {one.column.name for one in plan.filter.conditions}
 
 
 def _projections(plan: QueryPlan) -> list[Projection]:

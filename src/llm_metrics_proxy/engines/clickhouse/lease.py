@@ -17,19 +17,23 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.engines.clickhouse.claim import literal
 from llm_metrics_proxy.engines.clickhouse.connection import Connection, Settings
 from llm_metrics_proxy.engines.clickhouse.prepare import prepare
 from llm_metrics_proxy.engines.clickhouse.table import LEASES
-from llm_metrics_proxy.errors import LeaseLostError, LlmMetricsProxyError, StoreBusyError
+from llm_metrics_proxy.errors import LeaseLostError, LlmMetricsProxyError, MigrationRefusedError, StoreBusyError
 from llm_metrics_proxy.store_address import StoreAccess
 
 LIFETIME_S: Final = 10.0
 UPKEEP: Final = "upkeep"
+CHANGES: Final = "migration"  # of stored records; not that of alerts: a verb may change them while processes go on
 _BEATS: Final = 4  # in a lifetime
+# For the claims of a holder that was killed to run out, and for one's own.
+_PATIENCE: Final = 4  # lifetimes
 _LONGER: Final = 1.25  # than a lifetime: what clocks may differ in rate, many times over
 _DRAIN_S: Final = 30.0
 _LOOK_S: Final = 0.02
@@ -123,6 +127,14 @@ class Lease:
             time.sleep(_LOOK_S)
         return self.held()
 
+    def hold(self) -> None:
+        """Wait until it is held. Raises ``MigrationRefusedError`` if another process keeps it."""
+        if not self.wait(_PATIENCE * self._lifetime_s):
+            raise MigrationRefusedError(
+                f"Another process migrates or reprices the records at {self._connection.address}. Wait for it, or "
+                "stop it, and try again."
+            )
+
     def close(self) -> None:
         """Give it back and release the connection."""
         self._stop.set()
@@ -137,11 +149,15 @@ class Lease:
                 log.debug("the lease %s is not given back, and ends by itself: %s", self.name, error)
         self._connection.close()
 
-    def step(self) -> None:
-        """Send a heartbeat, or look whether the lease can be claimed. Raises ``StoreError``."""
+    def prepare(self) -> None:
+        """The tables are there. Raises ``StoreError``: also at once, if the server is away."""
         if not self._is_prepared:
             prepare(self._connection)
             self._is_prepared = True
+
+    def step(self) -> None:
+        """Send a heartbeat, or look whether the lease can be claimed. Raises ``StoreError``."""
+        self.prepare()
         newest = self._newest()
         term = self._term
         if term is not None:
@@ -227,3 +243,12 @@ class Lease:
             if time.monotonic() > deadline:
                 raise StoreBusyError("ClickHouse is not ready for more: a claim of the lease still runs.")
             time.sleep(_LOOK_S)
+
+
+@contextmanager
+def claiming(access: StoreAccess, name: str) -> Iterator[Lease]:
+    """A lease that is claimed meanwhile, and given back. Raises ``StoreError`` at once if the server is away."""
+    with closing(Lease(access, name)) as lease:
+        lease.prepare()
+        lease.start()
+        yield lease

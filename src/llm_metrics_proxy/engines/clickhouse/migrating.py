@@ -6,10 +6,12 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from llm_metrics_proxy.engines.clickhouse import shadow_state
 from llm_metrics_proxy.engines.clickhouse.connection import Connection
 from llm_metrics_proxy.engines.clickhouse.formulas import steps_for
-from llm_metrics_proxy.engines.clickhouse.lease import LIFETIME_S, Lease
+from llm_metrics_proxy.engines.clickhouse.lease import Lease
 from llm_metrics_proxy.engines.clickhouse.prepare import prepare
 from llm_metrics_proxy.engines.clickhouse.shadow import Shadow, ShadowCall
 from llm_metrics_proxy.engines.clickhouse.table import HOSTS, TABLE
@@ -25,12 +27,11 @@ from llm_metrics_proxy.migration.model import (
     RunState,
 )
 from llm_metrics_proxy.migration.overview import MigrationStatus
+from llm_metrics_proxy.migration.runs import now
 from llm_metrics_proxy.migration.versions import Census, is_older
 from llm_metrics_proxy.storage.disk_space import size
 
 NOTHING: Final = "every record follows the newest formulas"
-# For the claims of a holder that was killed to run out, and for one's own.
-_LEASE_WAIT_S: Final = 4 * LIFETIME_S
 _ROOM: Final = 1.2  # times the records that are calculated anew, on the server's disk
 _LATELY: Final = timedelta(hours=1)
 
@@ -148,6 +149,15 @@ def forget(call: ShadowCall, lease: Lease, *, finished_before: str) -> bool:
         return shadow.forget(finished_before)
 
 
+def dismiss(call: ShadowCall, lease: Lease) -> int:
+    """Mark the notices of all ended runs as read; how many were not before. The lease is needed: it is a note."""
+    with _holding(call, lease) as (_connection, shadow):
+        unread = [run for run in shadow.notes.all.runs if run.state not in UNFINISHED and run.dismissed_at is None]
+        for run in unread:
+            shadow.notes.replace(run, msgspec.structs.replace(run, dismissed_at=now()))
+        return len(unread)
+
+
 def history(connection: Connection) -> list[Run]:
     """Every run, the oldest first. Raises ``StoreError``."""
     return list(shadow_state.read(connection).runs)
@@ -159,10 +169,7 @@ def _holding(call: ShadowCall, lease: Lease) -> Iterator[tuple[Connection, Shado
         raise MigrationRefusedError(
             "Records on a cluster (store_cluster) are not migrated by this program yet. Nothing was changed."
         )
-    if not lease.wait(_LEASE_WAIT_S):
-        raise MigrationRefusedError(
-            "Another process does the upkeep of this server and migrates by itself; stop it, or wait for it."
-        )
+    lease.hold()
     with closing(Connection(call.access)) as connection, closing(Shadow(call, lease)) as shadow:
         prepare(connection)
         yield connection, shadow

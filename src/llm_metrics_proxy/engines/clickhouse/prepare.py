@@ -1,7 +1,9 @@
 """Makes the tables and adds what later versions have; refuses what is not ours or is a newer program's."""
 
+import re
+
 from llm_metrics_proxy.engines.clickhouse.connection import LEAST_VERSION, Connection
-from llm_metrics_proxy.engines.clickhouse.projections import added_projections
+from llm_metrics_proxy.engines.clickhouse.projections import added_projections, dropped_projections
 from llm_metrics_proxy.engines.clickhouse.table import (
     LAYOUT,
     LAYOUTS,
@@ -16,6 +18,7 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 
 _THERE = "SELECT name FROM system.tables WHERE database = {database:String}"
 _COLUMNS = "SELECT name FROM system.columns WHERE database = {database:String} AND table = {table:String}"
+_PROJECTIONS = "SELECT name FROM system.projections WHERE database = {database:String} AND table = {table:String}"
 # Those that every part has: a process that was killed may have left one half made.
 _OURS = "database = {database:String} AND table = {table:String}"
 _WHOLE = (
@@ -23,6 +26,7 @@ _WHOLE = (
     f"system.projection_parts WHERE active AND {_OURS} GROUP BY name) AS kept USING name WHERE {_OURS} "
     f"AND summed >= (SELECT sum(rows) FROM system.parts WHERE active AND {_OURS})"
 )
+_TTL_DAYS = re.compile(r"TTL .*toIntervalDay\((\d+)\)")
 _RULE = "SELECT create_table_query FROM system.tables WHERE database = {database:String} AND name = {table:String}"
 
 
@@ -42,7 +46,12 @@ def prepare(connection: Connection) -> None:
         connection.command(statement)
     there = {name for (name,) in connection.query(_COLUMNS, _of(place))}
     whole = {name for (name,) in connection.query(_WHOLE, _of(place))}
-    for statement in (*added_columns(place, there), *added_projections(place, whole)):
+    kept = {name for (name,) in connection.query(_PROJECTIONS, _of(place))}
+    for statement in (
+        *added_columns(place, there),
+        *dropped_projections(place, kept),
+        *added_projections(place, whole),
+    ):
         connection.command(statement)
     if _newest_layout(connection) != LAYOUT:
         connection.command(
@@ -83,8 +92,16 @@ def keep_for(connection: Connection, days: int) -> bool:
     shown = " ".join(str(query[0][0]).split()) if query else ""
     has_rule = f" TTL {retention_rule(days)}" in shown if days else " TTL " not in shown
     if not has_rule:
-        connection.command(retention(place, days))
+        # The server calculates anew in the background what each part has to delete; with a great table that takes long.
+        connection.command(retention(place, days), settings={"alter_sync": 0, "mutations_sync": 0})
     return not has_rule
+
+
+def kept_for(connection: Connection) -> int:
+    """For how many whole days the server keeps records now; 0: for ever."""
+    query = connection.query(_RULE, _of(place_of(connection)))
+    days = _TTL_DAYS.search(" ".join(str(query[0][0]).split())) if query else None
+    return 0 if days is None else int(days[1]) - 1
 
 
 def _newest_layout(connection: Connection) -> int:

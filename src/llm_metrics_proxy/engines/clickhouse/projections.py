@@ -76,16 +76,19 @@ _SKETCHED: Final = tuple(name for name in _ALL if FIELDS[name].kind in MEASURED)
 _MAIN: Final = tuple(name for name, by in _BY.items() if by != "total")
 _LATENCIES: Final = tuple(name for name in _MAIN if name in _SKETCHED)
 _CLIENT: Final = tuple(name for name in _MAIN if name not in _SKETCHED or _BY[name] == "client")
+# A projection's columns cannot be changed: one with others has another name, and the one before goes (``SUPERSEDED``).
 PROJECTIONS: Final = (
-    Projection("hours", (), _ALL, _SKETCHED),
-    Projection("hours_by_model", ("model",), _MAIN, _LATENCIES),
-    Projection("hours_by_backend", ("backend_name", "backend"), _MAIN, _LATENCIES),
-    Projection("hours_by_endpoint", ("endpoint", "is_streaming"), _MAIN, _LATENCIES),
-    Projection("hours_by_origin", ("origin",), _CLIENT),
+    Projection("hours_2", (), _ALL, _SKETCHED),
+    Projection("hours_2_by_model", ("model",), _MAIN, _LATENCIES),
+    Projection("hours_2_by_backend", ("backend_name", "backend"), _MAIN, _LATENCIES),
+    Projection("hours_2_by_endpoint", ("endpoint", "is_streaming"), _MAIN, _LATENCIES),
+    Projection("hours_2_by_origin", ("origin",), _CLIENT),
     Projection(
         "hours_by_end", ("outcome", "error_category", "error_type", "error_phase", "status_code", "finish_reason")
     ),
 )
+# Those of 5.0.0 know no savings and no shares of busy time.
+SUPERSEDED: Final = ("hours", "hours_by_model", "hours_by_backend", "hours_by_endpoint", "hours_by_origin")
 
 
 def added_projections(place: TablePlace, whole: Collection[str] = (), table: str | None = None) -> list[str]:
@@ -98,3 +101,9 @@ def added_projections(place: TablePlace, whole: Collection[str] = (), table: str
     adding = [f"ADD PROJECTION IF NOT EXISTS {one.sql}" for one in missing]
     making = [f"MATERIALIZE PROJECTION {one.name}" for one in missing]
     return [f"ALTER TABLE {table or place.records} {', '.join([*adding, *making])}"]
+
+
+def dropped_projections(place: TablePlace, there: Collection[str]) -> list[str]:
+    """The statement, if any, that drops those of older versions among the ones that are ``there``."""
+    old = [f"DROP PROJECTION IF EXISTS {name}" for name in SUPERSEDED if name in there]
+    return [f"ALTER TABLE {place.records} {', '.join(old)}"] if old and place.cluster is None else []

@@ -1,6 +1,5 @@
 """``analytics.records.Records`` over ClickHouse: pages, single records, and records by arrival, of every host."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -8,12 +7,26 @@ from typing import Final
 
 from llm_metrics_proxy.analytics.arrivals import ArrivalRange, Arrivals
 from llm_metrics_proxy.analytics.filters import RequestFilter
-from llm_metrics_proxy.analytics.records import Carried, Only, Part, Place, Row
+from llm_metrics_proxy.analytics.ordering import Order
+from llm_metrics_proxy.analytics.records import (
+    EVERY,
+    Carried,
+    Only,
+    OrderedPlace,
+    Part,
+    Place,
+    Row,
+    SessionList,
+    SessionPlace,
+    SessionSums,
+)
 from llm_metrics_proxy.analytics.source import Source
+from llm_metrics_proxy.engines.clickhouse import sessions
 from llm_metrics_proxy.engines.clickhouse.conditions import where
 from llm_metrics_proxy.engines.clickhouse.connection import Connection
-from llm_metrics_proxy.engines.clickhouse.expressions import literal, time_literal
+from llm_metrics_proxy.engines.clickhouse.expressions import HAS_TIME, expression, literal, time_literal
 from llm_metrics_proxy.engines.clickhouse.hourly_source import HourlySource
+from llm_metrics_proxy.engines.clickhouse.prepare import kept_for
 from llm_metrics_proxy.engines.clickhouse.rows import decoded, shown
 from llm_metrics_proxy.engines.clickhouse.shadow_state import NAME as MIGRATIONS
 from llm_metrics_proxy.engines.clickhouse.shadow_state import read as read_migrations
@@ -27,8 +40,8 @@ from llm_metrics_proxy.migration.model import RunState
 READING: Final = {"readonly": 2, "max_memory_usage": 4_000_000_000}
 WINDOW: Final = 50_000  # arrivals of a host that one statement of an export looks through
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MODELS: Final = SessionSums._fields.index("models")
 _KEYS: Final = "timestamp, host, arrival"  # of a record, in the order of the table
-_TTL_DAYS: Final = re.compile(r"TTL .*toIntervalDay\((\d+)\)")
 
 
 class ClickHouseRecords:
@@ -104,10 +117,51 @@ class ClickHouseRecords:
                 done += end - begin
                 yield Part(self._rows(names, f"{where(selection, arrived=part)} ORDER BY arrival"), done / of_all)
 
-    def slowest(self, selection: RequestFilter, names: Sequence[str], limit: int) -> list[Row]:
-        """Whole rows are read of those alone that are shown (``query_plan_optimize_lazy_materialization``)."""
-        clause = where(selection, "response_time_ms IS NOT NULL", arrived=self._bound)
-        return self._rows(names, f"{clause} ORDER BY response_time_ms DESC, host, arrival LIMIT {limit}")
+    def ordered(
+        self, selection: RequestFilter, names: Sequence[str], order: Order, after: OrderedPlace | None, limit: int
+    ) -> list[Row]:
+        """Whole rows are read of those alone that are shown (``query_plan_optimize_lazy_materialization``).
+
+        Those without a value are a question of their own, along the order of the table."""
+        value, rows = _sorted_by(order), list[Row]()
+        if after is None or after.value is not None:
+            behind = "1" if after is None else _behind_value(value, order, after)
+            clause = where(selection, _is_there(order), behind, arrived=self._bound)
+            by = f"{value} {'DESC' if order.descending else 'ASC'}, timestamp DESC, host DESC, arrival DESC"
+            rows = self._valued(names, value, order, f"{clause} ORDER BY {by} LIMIT {limit}")
+        if len(rows) < limit:
+            behind = "1" if after is None or after.value is not None else _behind(after.place)
+            clause = where(selection, f"NOT ({_is_there(order)})", behind, arrived=self._bound)
+            rest = "ORDER BY timestamp DESC, host DESC, arrival DESC"
+            rows += [(*row, None) for row in self._rows(names, f"{clause} {rest} LIMIT {limit - len(rows)}")]
+        return rows
+
+    def _valued(self, names: Sequence[str], value: str, order: Order, rest: str) -> list[Row]:
+        """Rows with the value that they are sorted by."""
+        settings = "" if "arrival <=" in rest else ALONE
+        shown_value = shown((order.column,)) if order.row.kind.holds == "time" else value
+        sql = f"SELECT {shown(names)}, {shown_value} FROM {TABLE}{rest}{settings}"  # noqa: S608 -- names are ours
+        return decoded((*names, order.column), self._connection.query(sql))
+
+    def sessions(self, asked: SessionList) -> list[tuple[SessionPlace, SessionSums]]:
+        """The sessions of the page first, then what they add up to: two statements, so one that goes on meanwhile can
+        have more in its row than its place says."""
+        found = self._connection.query(f"{sessions.order(asked, self._bound)}{ALONE}")
+        places = [SessionPlace(value, session_id) for session_id, value in found]
+        ids = [place.session_id for place in places]
+        rows = self._connection.query(f"{sessions.sums(ids, asked.within, self._bound)}{ALONE}") if ids else []
+        by_id = {row[0]: SessionSums(*row)._replace(models=tuple(row[MODELS])) for row in rows}
+        return [(place, by_id[place.session_id]) for place in places if place.session_id in by_id]
+
+    def started_by(self, session_id: str, limit: int, within: RequestFilter = EVERY) -> list[str]:
+        """Reads one column of all records, and the other where it is that."""
+        sql = sessions.started_by(session_id, limit, within, self._bound)
+        return [found for (found,) in self._connection.query(f"{sql}{ALONE}")]
+
+    def of_session(self, session_id: str, names: Sequence[str], limit: int, within: RequestFilter = EVERY) -> list[Row]:
+        """By the index of session_ids."""
+        clause = where(within, f"session_id = {literal(session_id)}", HAS_TIME, arrived=self._bound)
+        return self._rows(names, f"{clause} ORDER BY {_KEYS} LIMIT {limit}")
 
     def _rows(self, names: Sequence[str], rest: str) -> list[Row]:
         settings = "" if "arrival <=" in rest or "arrival =" in rest else ALONE
@@ -126,10 +180,9 @@ class ClickHouseRecords:
 
     def kept_from(self) -> datetime | None:
         """By the table's TTL, which deletes whole days."""
-        sql = f"SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = '{TABLE}'"  # noqa: S608
-        days = _TTL_DAYS.search(self._connection.text(sql).decode())
+        days = kept_for(self._connection)
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return None if days is None else midnight - timedelta(days=int(days[1]) - 1)
+        return None if not days else midnight - timedelta(days=days)
 
     def carried(self) -> Carried | None:
         """As the migration's note says."""
@@ -161,6 +214,25 @@ def refuse_unfinished(connection: Connection) -> None:
             f"A migration of the records at {connection.address} is not finished: part of them is in another table. "
             "Wait until `migrate status` says that it is done (`migrate run` does it at once), then try again."
         )
+
+
+def _sorted_by(order: Order) -> str:
+    return "timestamp" if order.row.kind.holds == "time" else expression(order.row)
+
+
+def _is_there(order: Order) -> str:
+    return HAS_TIME if order.row.kind.holds == "time" else f"{expression(order.row)} IS NOT NULL"
+
+
+def _behind_value(value: str, order: Order, after: OrderedPlace) -> str:
+    """Behind a record that has a value: the next values, and of the same one what stands behind it."""
+    number = after.value
+    at = time_literal(datetime.fromisoformat(number)) if order.row.kind.holds == "time" else _literal(number)  # type: ignore[arg-type]
+    return f"{value} {'<' if order.descending else '>'} {at} OR ({value} = {at} AND {_behind(after.place)})"
+
+
+def _literal(value: int | float | str | None) -> str:
+    return literal(value) if isinstance(value, str) else repr(value)
 
 
 def _behind(after: Place) -> str:

@@ -114,7 +114,7 @@ class Tables:
         self._wait(
             "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND NOT is_done "
             f"AND startsWith(table, '{TABLE}')",
-            "records are still being deleted",
+            "records are still being changed or deleted",
         )
 
     def drop_staging(self) -> None:

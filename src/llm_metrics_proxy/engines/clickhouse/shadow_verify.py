@@ -69,7 +69,7 @@ def oracle_faults(
     inputs = sorted({*written, *(name for step in steps for name in step.migration.inputs)})
     faults: list[Fault] = []
     known: set[tuple[Any, ...]] = set()
-    for before, after in zip(_chunks(connection, old, inputs), _chunks(connection, new, written), strict=True):
+    for before, after in zip(chunks(connection, old, inputs), chunks(connection, new, written), strict=True):
         for was, is_ in zip(before, after, strict=True):
             if was[:3] != is_[:3]:
                 return [Fault("count", was[2], "the records carried are not those that were there")]
@@ -87,8 +87,9 @@ def oracle_faults(
     return faults
 
 
-def _chunks(connection: Connection, rows: Compared, columns: Sequence[str]) -> Iterator[list[Row]]:
-    """In the order of the table, which the server need not sort."""
+def chunks(connection: Connection, rows: Compared, columns: Sequence[str]) -> Iterator[list[Row]]:
+    """Records with their keys (timestamp, host, arrival) before the columns, some at a time. In the order of the table,
+    which the server need not sort."""
     of = [*_KEYS, *columns]
     after = "1"
     while True:
@@ -152,7 +153,7 @@ def verify_records(
                 originals = {c.column: c.original for each in followed for c in each.changes if c.original}
                 read = [str(originals.get(name, name)) for name in migration.inputs]
                 where = f"app_version = {literal(stamp)} AND unfit_values IS NULL"
-                for rows in _chunks(connection, Compared(TABLE, where), [*migration.inputs, *read, *of]):
+                for rows in chunks(connection, Compared(TABLE, where), [*migration.inputs, *read, *of]):
                     if stop.is_set():
                         raise StoppedError
                     for row in rows:

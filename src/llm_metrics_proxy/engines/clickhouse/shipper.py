@@ -15,6 +15,7 @@ from llm_metrics_proxy.engines.clickhouse.claim import Claim, claim, literal
 from llm_metrics_proxy.engines.clickhouse.connection import Connection
 from llm_metrics_proxy.engines.clickhouse.outbox import OpenOutbox, Outbox, Range
 from llm_metrics_proxy.engines.clickhouse.payload import CODING, READ_SETTINGS, insertion, joined
+from llm_metrics_proxy.engines.clickhouse.retention import agree, in_words
 from llm_metrics_proxy.engines.clickhouse.shadow_state import read as read_migrations
 from llm_metrics_proxy.errors import LlmMetricsProxyError, StoreBusyError
 from llm_metrics_proxy.storage.base import ShippingStatus
@@ -38,11 +39,13 @@ class Shipper:
         connection: Connection,
         outbox: Outbox,
         *,
+        host: str,
         retention_days: int = 0,
         interval_s: float = INTERVAL_S,
         unix_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """``retention_days``: as the setting says."""
+        """``host`` and ``retention_days``: as the settings say."""
+        self._host = host
         self._connection, self._outbox = connection, outbox
         self._retention_days, self._interval_s, self._unix_ms = retention_days, interval_s, unix_ms
         self._claims: dict[str, Claim] = {}
@@ -105,8 +108,14 @@ class Shipper:
 
     def _prepare(self) -> None:
         prepare.prepare(self._connection)
-        if prepare.keep_for(self._connection, self._retention_days):
-            log.info("ClickHouse keeps records for %s days now (0: for ever)", self._retention_days)
+        found = agree(self._connection, self._host, self._retention_days)
+        if found.has_changed:
+            log.info("ClickHouse keeps records %s now", in_words(found.days))
+        if found.days != self._retention_days:
+            log.warning(
+                "retention_days is %d here, but ClickHouse keeps records %s: %s asks for that, and the longest wins",
+                self._retention_days, in_words(found.days), ", ".join(found.longest),
+            )  # fmt: skip
         self._is_prepared = True
 
     def _send(self, held: Claim, outbox: OpenOutbox, ranges: list[Range]) -> None:

@@ -47,7 +47,9 @@ class ClickHouseStore(ControlStore):
         self._host, self._most_bytes = host, outbox_bytes
         self._outbox = outbox.Outbox(Path(path))
         self._kept = (0, 0)
-        self._shipper = Shipper(Connection(access), self._outbox, retention_days=retention_days, interval_s=interval_s)
+        self._shipper = Shipper(
+            Connection(access), self._outbox, host=host, retention_days=retention_days, interval_s=interval_s
+        )
         super().__init__(path, admit=admit)
 
     def _opened(self, connection: apsw.Connection) -> None:

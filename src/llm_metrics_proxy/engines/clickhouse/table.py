@@ -1,4 +1,4 @@
-"""ClickHouse's tables: that of the records, made of the rows of ``record.py``, and four small ones. Pure: text.
+"""ClickHouse's tables: that of the records, made of the rows of ``record.py``, and five small ones. Pure: text.
 
 What is NULL in SQLite is NULL here, but for the three columns of the order and the version, since a nullable column in
 a key costs every question: a record without a time has ``NO_TIME``, one without a host ``NO_HOST``. The order is that
@@ -19,6 +19,7 @@ LOCAL: Final = f"{TABLE}_local"  # of one server, on a cluster
 HOSTS: Final = "record_hosts"  # which process stores the records of a host: ``shipper``
 LEASES: Final = "record_leases"  # which process does what only one may do: ``lease``
 NOTES: Final = "record_notes"  # what processes on one database share, by name: ``notes``
+RETENTION: Final = "record_retention"  # for how long each host asks that records be kept: ``retention``
 LAYOUTS: Final = "record_layouts"  # which layouts the tables have had; the last one counts
 # Counts changes that an older program could not write to. A column that a MINOR adds is none: it gets NULL.
 LAYOUT: Final = 1
@@ -119,8 +120,12 @@ def tables(place: TablePlace) -> list[str]:
         f"{head.format(NOTES)} (name String, version UInt64, body String, at DateTime64(3, 'UTC') DEFAULT now64(3)) "
         f"ENGINE = {_engine(place, NOTES, 'Replacing', 'version')} ORDER BY name SETTINGS {_SMALL}"
     )
+    asked = (
+        f"{head.format(RETENTION)} (host String, days UInt32, at DateTime64(6, 'UTC') DEFAULT now64(6)) "
+        f"ENGINE = {_engine(place, RETENTION, 'Replacing', 'at')} ORDER BY host SETTINGS {_SMALL}"
+    )
     # Whoever finds no table of layouts finds no table of ours: it is made first.
-    return [layouts, hosts, leases, notes, records, *_all_shards(place)]
+    return [layouts, hosts, leases, notes, asked, records, *_all_shards(place)]
 
 
 def added_columns(place: TablePlace, there: Collection[str]) -> list[str]:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
-from typing import Final, TypeVar
+from typing import Final
 
 from llm_metrics_proxy.engines.clickhouse import migrating
 from llm_metrics_proxy.engines.clickhouse.connection import Connection
-from llm_metrics_proxy.engines.clickhouse.lease import Lease
+from llm_metrics_proxy.engines.clickhouse.lease import CHANGES, claiming
 from llm_metrics_proxy.engines.clickhouse.prepare import prepare
 from llm_metrics_proxy.engines.clickhouse.shadow import ShadowCall
 from llm_metrics_proxy.engines.clickhouse.shadow_verify import verify_records
@@ -30,8 +30,6 @@ from llm_metrics_proxy.migration.model import (
 from llm_metrics_proxy.migration.overview import MigrationStatus
 from llm_metrics_proxy.store_address import StoreAccess
 
-_Result = TypeVar("_Result")
-LEASE: Final = "migration"  # not that of alerts: a verb may migrate while metrics processes go on
 LOOK_S: Final = 10.0
 
 log = getLogger(__name__)
@@ -65,17 +63,25 @@ class ServerMigrations:
     ) -> MigrationResult:
         """Bring every record to the formulas of this program, or go on with a run."""
         call = self._call(report, stop, automatic=automatic, max_seconds=max_seconds)
-        return self._holding(lambda lease: migrating.migrate(call, lease))
+        with claiming(self._access, CHANGES) as lease:
+            return migrating.migrate(call, lease)
 
     def undo(self, *, report: Report = quiet, stop: threading.Event | None = None) -> MigrationResult:
         """Take the last run back."""
         call = self._call(report, stop)
-        return self._holding(lambda lease: migrating.undo(call, lease))
+        with claiming(self._access, CHANGES) as lease:
+            return migrating.undo(call, lease)
 
     def forget(self, *, finished_before: str) -> bool:
         """Drop what an undo of runs that were over by then would need; if there was any."""
         call = self._call(quiet, None)
-        return self._holding(lambda lease: migrating.forget(call, lease, finished_before=finished_before))
+        with claiming(self._access, CHANGES) as lease:
+            return migrating.forget(call, lease, finished_before=finished_before)
+
+    def dismiss(self) -> int:
+        """Mark the notices of all ended runs as read; how many were not before."""
+        with claiming(self._access, CHANGES) as lease:
+            return migrating.dismiss(self._call(quiet, None), lease)
 
     def verify(self, *, report: Report = quiet, stop: threading.Event | None = None) -> tuple[Fault, ...]:
         """Every calculated value against the oracle of its version."""
@@ -94,12 +100,6 @@ class ServerMigrations:
             report=report,
             stop=stop or threading.Event(),
         )
-
-    def _holding(self, work: Callable[[Lease], _Result]) -> _Result:
-        lease = Lease(self._access, LEASE)
-        with closing(lease):
-            lease.start()
-            return work(lease)
 
 
 class MigrationThread:

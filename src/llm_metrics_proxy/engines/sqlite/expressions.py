@@ -8,7 +8,7 @@ from llm_metrics_proxy.analytics.filters import stored_time
 from llm_metrics_proxy.analytics.slos import Slo
 from llm_metrics_proxy.analytics.source import QueryPlan
 from llm_metrics_proxy.engines.sqlite.conditions import Clause
-from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.record import READABLE
 from llm_metrics_proxy.storage.base import SqlValue
 from llm_metrics_proxy.storage.expressions import expression, is_there
 
@@ -40,13 +40,17 @@ def key_of(name: str) -> Clause:
 
 
 def _column(one: Dimension) -> Clause:
-    return Clause(expression(REGISTRY[one.column or ""]))
+    return Clause(expression(READABLE[one.column or ""]))
 
 
 def _sorted_into(one: Dimension, edges: Sequence[SqlValue], results: Sequence[int | str]) -> Clause:
-    column = REGISTRY[one.column or ""]
-    found = search(column.name, edges, results)
-    return Clause(f"iif({is_there(column)}, {found.sql}, NULL)", found.parameters)
+    column = READABLE[one.column or ""]
+    value, there = column.name, is_there(column)
+    if column.over is not None:
+        value = f"({expression(column)})"
+        there = f"{value} NOT NULL"
+    found = search(value, edges, results)
+    return Clause(f"iif({there}, {found.sql}, NULL)", found.parameters)
 
 
 def _tag(one: Dimension) -> Clause:
@@ -98,5 +102,5 @@ def _local_s(plan: QueryPlan) -> Clause:
 
 def is_good(slos: Sequence[Slo]) -> Clause:
     """Whether a record succeeded and meets every objective."""
-    conditions = (f"{expression(REGISTRY[slo.column])} {slo.comparison} ?" for slo in slos)
+    conditions = (f"{expression(READABLE[slo.column])} {slo.comparison} ?" for slo in slos)
     return Clause(" AND ".join(["success = 1", *conditions]), tuple(slo.limit for slo in slos))

@@ -1,14 +1,14 @@
 """``engines.operations.Operations`` over a SQLite file."""
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
-import msgspec
-
-from llm_metrics_proxy.analytics.filters import RequestFilter
+from llm_metrics_proxy.engines.operations import Repricing
 from llm_metrics_proxy.engines.sqlite.conditions import where
+from llm_metrics_proxy.migration.lock import migration_lock
 from llm_metrics_proxy.storage import repricing, repricing_undo
-from llm_metrics_proxy.storage.repricing import Price, Report, Repriced, Selection
+from llm_metrics_proxy.storage.repricing import Report, Repriced, Selection
 from llm_metrics_proxy.storage.repricing_undo import TakenBack
 from llm_metrics_proxy.storage.rollup_state import reset
 
@@ -19,26 +19,17 @@ class SqliteOperations:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def reprice(
-        self,
-        price: Price,
-        selection: RequestFilter,
-        *,
-        only_unknown: bool,
-        price_lists: str,
-        dry_run: bool,
-        stop: threading.Event,
-        report: Report,
-    ) -> Repriced:
+    def reprice(self, what: Repricing, *, dry_run: bool, stop: threading.Event, report: Report) -> Repriced:
         """In batches of short transactions."""
-        clause = where(selection)
-        words = msgspec.json.encode({**msgspec.to_builtins(selection), "missing": only_unknown}).decode()
-        chosen = Selection(clause.sql, clause.parameters, words, only_unknown)
-        return repricing.reprice(
-            self._path, price, chosen, price_lists=price_lists, dry_run=dry_run, stop=stop, report=report,
-            on_change=reset,
-        )  # fmt: skip
+        clause = where(what.selection)
+        chosen = Selection(clause.sql, clause.parameters, what.words, what.only_unknown)
+        with nullcontext() if dry_run else migration_lock(self._path):
+            return repricing.reprice(
+                self._path, what.price, chosen, price_lists=what.price_lists, dry_run=dry_run, stop=stop,
+                report=report, on_change=reset,
+            )  # fmt: skip
 
     def take_back(self, repricing_id: int, *, stop: threading.Event) -> TakenBack:
         """To the bit."""
-        return repricing_undo.take_back(self._path, repricing_id, stop=stop, on_change=reset)
+        with migration_lock(self._path):
+            return repricing_undo.take_back(self._path, repricing_id, stop=stop, on_change=reset)

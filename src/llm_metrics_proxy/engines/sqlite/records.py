@@ -1,22 +1,40 @@
 """``analytics.records.Records`` over SQLite: pages, single records, and records by arrival."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from llm_metrics_proxy.analytics.arrivals import ONE_HOST, ArrivalRange, Arrivals
-from llm_metrics_proxy.analytics.filters import RequestFilter, parse_time
-from llm_metrics_proxy.analytics.records import Carried, Only, Part, Place, Row
+from llm_metrics_proxy.analytics.filters import RequestFilter, aware, parse_time
+from llm_metrics_proxy.analytics.ordering import Order
+from llm_metrics_proxy.analytics.records import (
+    EVERY,
+    Carried,
+    Only,
+    OrderedPlace,
+    Part,
+    Place,
+    Row,
+    SessionList,
+    SessionPlace,
+    SessionSums,
+)
 from llm_metrics_proxy.analytics.source import Source
+from llm_metrics_proxy.engines.sqlite import sessions
 from llm_metrics_proxy.engines.sqlite.conditions import ALONG_ARRIVALS, TABLE, Clause, where, within
+from llm_metrics_proxy.engines.sqlite.ordered import OrderedReading
 from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
 from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
 from llm_metrics_proxy.storage.base import SHORTENED, Reader, Snapshot
 from llm_metrics_proxy.storage.carried import READ as READ_CARRIED
+from llm_metrics_proxy.storage.expressions import expression
 
 PART_ROWS: Final = 2_000  # of 98 columns: about 6 MB as Python values
 WINDOW: Final = 50_000  # arrivals looked through by one statement where few records are selected: about 25 ms
+MODELS: Final = SessionSums._fields.index("models")
+_MUCH: Final = 0.2  # of all time: from there on, a walk along all sessions is faster than to look the range up
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,20 +65,28 @@ class SqliteRecords:
         NULL compares with nothing, so records without a time, the last of all, need a query of their own: one condition
         for both would keep SQLite from walking along the index.
         """
-        clause = where(selection, only)
-        if after is None:
-            return self._page(names, clause, limit)
-        if after.timestamp is None:
-            return self._page(names, clause.also("timestamp IS NULL AND arrival < ?", after.arrival), limit)
-        behind = clause.also("(timestamp, arrival) < (?, ?)", after.timestamp, after.arrival)
-        rows = self._page(names, behind, limit)
-        if len(rows) < limit:
-            rows += self._page(names, clause.also("timestamp IS NULL"), limit - len(rows))
-        return rows
+        return _page(self._reader, names, where(selection, only), after, limit)
 
-    def _page(self, names: Sequence[str], clause: Clause, limit: int) -> list[Row]:
-        sql = f"SELECT {_shown(names)} FROM {TABLE}{clause.sql} ORDER BY timestamp DESC, arrival DESC LIMIT ?"  # noqa: S608
-        return self._reader.query(sql, (*clause.parameters, limit))
+    def ordered(
+        self, selection: RequestFilter, names: Sequence[str], order: Order, after: OrderedPlace | None, limit: int
+    ) -> list[Row]:
+        """Which records first, and then all of their columns: sorting would carry a hundred of each through the sorter.
+
+        Those without a value are a page of their own, along the index on ``timestamp``."""
+        with self._reader.snapshot() as now:
+            rows: list[Row] = []
+            if after is None or after.value is not None:
+                found = OrderedReading(now, selection, order, after, limit).found()
+                marks = ", ".join("?" * len(found))
+                sql = f"SELECT arrival, {_shown(names)} FROM {TABLE} WHERE arrival IN ({marks})"  # noqa: S608
+                places = tuple(one.arrival for one in found)
+                whole = {row[0]: row[1:] for row in now.query(sql, places)} if found else {}
+                rows = [(*whole[one.arrival], one.value) for one in found]
+            if len(rows) < limit:
+                clause = where(selection).also(f"{expression(order.row)} IS NULL")
+                place = None if after is None or after.value is not None else after.place
+                rows += [(*row, None) for row in _page(now, names, clause, place, limit - len(rows))]
+            return rows
 
     def get(self, names: Sequence[str], *, request_id: str | None = None, arrival: int | None = None) -> Row | None:
         """By the key of the table or its index."""
@@ -121,15 +147,27 @@ class SqliteRecords:
         ((found,),) = self._reader.query(f"SELECT min(arrival) FROM {TABLE} WHERE arrival > ?", (after,))  # noqa: S608
         return last if found is None or found > last else int(found) - 1
 
-    def slowest(self, selection: RequestFilter, names: Sequence[str], limit: int) -> list[Row]:
-        """The arrivals first: sorting whole records would carry ninety columns of each through the sorter."""
-        clause = where(selection).also("response_time_ms NOT NULL")
-        order = "ORDER BY response_time_ms DESC, arrival LIMIT ?"
-        sql = (
-            f"SELECT {_shown(names)} FROM {TABLE} "  # noqa: S608 -- names are ours
-            f"WHERE arrival IN (SELECT arrival FROM {TABLE}{clause.sql} {order}) {order}"
-        )
-        return self._reader.query(sql, (*clause.parameters, limit, limit))
+    def sessions(self, asked: SessionList) -> list[tuple[SessionPlace, SessionSums]]:
+        """The sessions of the page first, then what they add up to."""
+        with self._reader.snapshot() as now:
+            clause = sessions.order(asked, whole_pass=_is_walked(now, asked.selection))
+            places = [SessionPlace(value, found) for found, value in now.query(clause.sql, clause.parameters)]
+            clause = sessions.sums([place.session_id for place in places], asked.within)
+            rows = now.query(clause.sql, clause.parameters) if places else []
+        by_id = {row[0]: SessionSums(*row)._replace(models=_names(row[MODELS])) for row in rows}
+        return [(place, by_id[place.session_id]) for place in places]
+
+    def started_by(self, session_id: str, limit: int, within: RequestFilter = EVERY) -> list[str]:
+        """By the index of parents."""
+        clause = where(within).also("parent_agent_id = ? AND session_id <> ?", session_id, session_id)
+        sql = f"SELECT DISTINCT session_id FROM {TABLE}{clause.sql} ORDER BY session_id LIMIT ?"  # noqa: S608
+        return [found for (found,) in self._reader.query(sql, (*clause.parameters, limit))]
+
+    def of_session(self, session_id: str, names: Sequence[str], limit: int, within: RequestFilter = EVERY) -> list[Row]:
+        """Along the index of sessions; the arrivals are those of one host."""
+        clause = where(within).also("session_id = ? AND timestamp NOT NULL", session_id)
+        sql = f"SELECT {_shown(names)} FROM {TABLE}{clause.sql} ORDER BY timestamp, arrival LIMIT ?"  # noqa: S608
+        return self._reader.query(sql, (*clause.parameters, limit))
 
     def epoch(self) -> int:
         """That of the roll-ups, which every transaction changes that changes or removes records."""
@@ -174,6 +212,40 @@ class _Moment:
         """It is its owner's."""
 
 
+def _page(asked: Snapshot | Reader, names: Sequence[str], clause: Clause, after: Place | None, limit: int) -> list[Row]:
+    """The newest first."""
+    if after is None:
+        return _newest(asked, names, clause, limit)
+    if after.timestamp is None:
+        return _newest(asked, names, clause.also("timestamp IS NULL AND arrival < ?", after.arrival), limit)
+    behind = clause.also("(timestamp, arrival) < (?, ?)", after.timestamp, after.arrival)
+    rows = _newest(asked, names, behind, limit)
+    if len(rows) < limit:
+        rows += _newest(asked, names, clause.also("timestamp IS NULL"), limit - len(rows))
+    return rows
+
+
+def _newest(asked: Snapshot | Reader, names: Sequence[str], clause: Clause, limit: int) -> list[Row]:
+    sql = f"SELECT {_shown(names)} FROM {TABLE}{clause.sql} ORDER BY timestamp DESC, arrival DESC LIMIT ?"  # noqa: S608
+    return asked.query(sql, (*clause.parameters, limit))
+
+
 def _shown(names: Sequence[str]) -> str:
     """The SELECT list; what is stored shortened is whole in it."""
     return ", ".join(SHORTENED.get(name, "{0}").format(name) for name in names)
+
+
+def _is_walked(now: Snapshot, selection: RequestFilter) -> bool:
+    if not sessions.is_time_alone(selection):
+        return False
+    sql = f"SELECT (SELECT min(timestamp) FROM {TABLE}), (SELECT max(timestamp) FROM {TABLE})"  # noqa: S608
+    ((oldest, newest),) = now.query(sql)
+    if oldest is None or selection.start is None:
+        return True
+    begin, end = (parse_time(text, "timestamp") for text in (oldest, newest))
+    last = end if selection.end is None else min(end, aware(selection.end))
+    return (last - max(begin, aware(selection.start))) >= _MUCH * (end - begin)
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(sorted(name for name in json.loads(listed) if name is not None))

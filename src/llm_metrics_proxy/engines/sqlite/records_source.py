@@ -5,32 +5,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from llm_metrics_proxy.analytics.exact import MAX_GROUPS, ExactAggregates, ExactStats, finite, refuse_many
-from llm_metrics_proxy.analytics.source import QueryPlan, ResultGroup, SourceResult
+from llm_metrics_proxy.analytics.source import OfEveryRecord, QueryPlan, ResultGroup, SourceResult
 from llm_metrics_proxy.engines.sqlite.statement import GROUP, PEAK, VERSION, measured, statement, stats
 from llm_metrics_proxy.engines.sqlite.times import ends, whole_second, with_seconds
 from llm_metrics_proxy.storage.base import Snapshot
 
 
-class RecordsSource:
+class RecordsSource(OfEveryRecord):
     """``source.Source`` over ``completion_requests``."""
 
-    name = "records"
-    relative_error = 0.0
+    us_per_record = 4.0  # measured: sums by two keys, 2 to 6 µs on one core
 
     def __init__(self, reader: Snapshot) -> None:
         self._reader = reader
-
-    def can_answer(self, plan: QueryPlan) -> bool:  # noqa: ARG002 -- it can answer any
-        """Records hold everything."""
-        return True
-
-    def is_worth_it(self, plan: QueryPlan) -> bool:  # noqa: ARG002
-        """There is no other source after it."""
-        return True
-
-    def describe(self, plan: QueryPlan) -> str:  # noqa: ARG002
-        """It reads the same of every plan."""
-        return "records: every one of the range"
 
     def span(self) -> tuple[datetime, datetime] | None:
         """From the second of the oldest record to the one behind that of the newest."""

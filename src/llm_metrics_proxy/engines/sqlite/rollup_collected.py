@@ -84,7 +84,7 @@ class Collected:
         """Version and grouping values of a key; ``None`` if the filter leaves it out."""
         version, *values = msgspec.msgpack.decode(key)
         named = dict(zip(self._chosen.grain.dimensions, values, strict=True)) | {VERSION: version}
-        if any(named[name] != wanted for name, wanted in self._chosen.filter.items()):
+        if not self._chosen.admits(named):
             return None
         return version, tuple(named[name] for name in self._chosen.grouping)
 

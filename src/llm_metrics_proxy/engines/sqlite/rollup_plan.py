@@ -2,18 +2,22 @@
 
 from collections.abc import Container, Mapping, Sequence, Set
 from datetime import UTC, datetime
+from itertools import product
+from math import prod
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from llm_metrics_proxy.analytics.conditions import Condition
 from llm_metrics_proxy.analytics.dimensions import IN_TIME
-from llm_metrics_proxy.analytics.filters import NO_VALUE, RequestFilter, aware, stored_time
+from llm_metrics_proxy.analytics.filters import RequestFilter, aware, stored_time
 from llm_metrics_proxy.analytics.source import QueryPlan
 from llm_metrics_proxy.rollups.cover import FOREVER, US, CoverLevel, Stretches, Within
 from llm_metrics_proxy.rollups.grains import GRAINS, VERSION, Grain, RollupLevel
 from llm_metrics_proxy.rollups.values import BY_NAME, KEY_OF_FILTER
 
 MAX_PLACES: Final = 100_000  # hours of eleven years
+MAX_KEYS: Final = 500  # looked up one by one in each bucket; SQLite takes some thousand parameters
 _BIN: Final = "bin:"
 _COUNTS: Final = frozenset({"succeeded", "failed", "errors"})
 CATEGORY: Final = "error_category"  # a record that has one is an error
@@ -24,7 +28,7 @@ class Chosen(NamedTuple):
     """A grain that has everything that a plan needs. Fields are numbers of ``values.FIELDS``."""
 
     grain: Grain
-    filter: Mapping[str, Any]  # dimension -> the value that its key must have
+    filter: Mapping[str, tuple[Condition, ...]]  # dimension -> what its key must meet
     times: tuple[str, ...]  # dimensions in time
     grouping: tuple[str, ...]  # all others, in the order of the plan
     order: tuple[int, ...]  # of (*times, *grouping) as the plan's group_by has them
@@ -38,6 +42,21 @@ class Chosen(NamedTuple):
     def needs_dense(self, level: RollupLevel) -> bool:
         """Some buckets may be there within some of that level alone: some days, or some quarters of an hour."""
         return any(kept.dense is level for kept in self.grain.kept)
+
+    def admits(self, key: Mapping[str, Any]) -> bool:
+        """Whether the filter leaves records with this key: values by dimension."""
+        return all(one.admits(key[name]) for name, conditions in self.filter.items() for one in conditions)
+
+    def keys(self) -> list[tuple[Any, ...]] | None:
+        """The values of all keys that the filter leaves, in the order of the grain, without the version; ``None``: it
+        does not name them, or they are too many to look up."""
+        if set(self.filter) - {VERSION} != set(self.grain.dimensions) or not self.grain.dimensions:
+            return None
+        first = [self.filter[name][0] for name in self.grain.dimensions]
+        if any(one.op != "=" for one in first) or prod(len(one.values) for one in first) > MAX_KEYS:
+            return None
+        values = ([int(one) if isinstance(one, bool) else one for one in each.values] for each in first)
+        return list(dict.fromkeys(product(*values)))
 
     def ordered(self, times: tuple[Any, ...], dimensions: tuple[Any, ...]) -> tuple[Any, ...]:
         """The key of a group, as the plan has it."""
@@ -78,7 +97,7 @@ def choose(plan: QueryPlan) -> Chosen | None:
     return Chosen(grain, conditions, times, grouping, order, moments, sketches, hidden=hidden)
 
 
-def _choose_for_bins(plan: QueryPlan, column: str, conditions: Mapping[str, Any]) -> Chosen | None:
+def _choose_for_bins(plan: QueryPlan, column: str, conditions: Mapping[str, tuple[Condition, ...]]) -> Chosen | None:
     """A histogram follows from a sketch: only whole, and only how many records each bin has."""
     needs = plan.needs
     if len(plan.group_by) > 1 or needs.counts or needs.moments or column not in BY_NAME:
@@ -97,18 +116,14 @@ def _smallest(dimensions: Set[str], moments: Sequence[int], sketches: Sequence[i
     return None
 
 
-def _conditions(selection: RequestFilter) -> dict[str, Any] | None:
-    """The filter as keys' values; ``None`` if roll-ups lack one of its columns."""
-    found: dict[str, Any] = {}
-    for field in RequestFilter.__struct_fields__:
-        value = getattr(selection, field)
-        if value is None or field in ("start", "end"):
-            continue
-        if field not in KEY_OF_FILTER:
+def _conditions(selection: RequestFilter) -> dict[str, tuple[Condition, ...]] | None:
+    """The conditions on each dimension's key; ``None`` if roll-ups lack one of the columns."""
+    found: dict[str, tuple[Condition, ...]] = {}
+    for one in selection.conditions:
+        if one.name not in KEY_OF_FILTER:
             return None
-        found[KEY_OF_FILTER[field]] = int(value) if isinstance(value, bool) else value
-    if found.get(VERSION) == NO_VALUE:
-        found[VERSION] = None
+        name = KEY_OF_FILTER[one.name]
+        found[name] = (*found.get(name, ()), one)
     return found
 
 

@@ -21,7 +21,7 @@ from llm_metrics_proxy.engines.sqlite.rollup_plan import Chosen, choose, stretch
 from llm_metrics_proxy.engines.sqlite.rollup_range import Covered, covered_by, is_worth_it, usable_state
 from llm_metrics_proxy.engines.sqlite.rollup_times import by_day, times_of
 from llm_metrics_proxy.rollups.cover import US
-from llm_metrics_proxy.rollups.grains import DAY, NO_TIME, VERSION
+from llm_metrics_proxy.rollups.grains import DAY, NO_TIME
 from llm_metrics_proxy.rollups.sketch import RELATIVE_ERROR, Ints
 from llm_metrics_proxy.rollups.state import READ_STATE, RollupState
 from llm_metrics_proxy.storage.base import Reader, Snapshot
@@ -36,6 +36,7 @@ class RollupSource:
 
     name = "both"
     relative_error = RELATIVE_ERROR
+    us_per_record = 0.0
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -197,11 +198,11 @@ def _runs(starts: Ints, ends: Ints) -> Iterator[tuple[int, int]]:
 
 def _keys_wanted(now: Snapshot, chosen: Chosen) -> list[bytes] | None:
     """The keys that the filter leaves, where it settles all of the grain's dimensions; ``None``: any may be."""
-    if set(chosen.filter) - {VERSION} != set(chosen.grain.dimensions) or not chosen.grain.dimensions:
+    keys = chosen.keys()
+    if keys is None:
         return None
     versions = {
         msgspec.msgpack.decode(key)[0]
         for (key,) in now.query("SELECT DISTINCT key FROM rollups WHERE grain = 0 AND level = ?", (DAY.number,))
     }
-    rest = [chosen.filter[name] for name in chosen.grain.dimensions]
-    return [msgspec.msgpack.encode([version, *rest]) for version in sorted(versions, key=str)]
+    return [msgspec.msgpack.encode([version, *key]) for version in sorted(versions, key=str) for key in keys]

@@ -10,10 +10,11 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from llm_metrics_proxy.analytics.dimensions import IN_TIME
+from llm_metrics_proxy.analytics.exact import DISTINCT
 from llm_metrics_proxy.analytics.source import QueryPlan
 from llm_metrics_proxy.engines.sqlite.conditions import ALONG_ARRIVALS, TABLE, Clause, where, within
 from llm_metrics_proxy.engines.sqlite.expressions import BEGAN_US, OPEN_US, is_good, key_in
-from llm_metrics_proxy.record import REGISTRY
+from llm_metrics_proxy.record import READABLE
 from llm_metrics_proxy.storage.expressions import expression
 
 GROUP, PEAK, VERSION = "group", "peak", "version"  # kinds of rows
@@ -33,6 +34,9 @@ _AGGREGATES: Final = {
     "failed": _Aggregate("count(*) FILTER (WHERE success = 0)", "sum(failed)", "success"),
     "errors": _Aggregate("count(error_category)", "sum(errors)", "error_category"),
     "good": _Aggregate("count(*) FILTER (WHERE good)", "sum(good)", "good"),
+    "priced_sessions": _Aggregate(
+        "count(DISTINCT priced_session)", "", "iif(cost_usd NOT NULL, session_id, NULL) AS priced_session"
+    ),
     "oldest": _Aggregate("min(timestamp)", "min(oldest)", "timestamp"),
     "newest": _Aggregate("max(timestamp)", "max(newest)", "timestamp"),
     "newest_error": _Aggregate(
@@ -146,14 +150,14 @@ class _Compiled:
     def __init__(self, place: int, plan: QueryPlan) -> None:
         self.place, self.plan = place, plan
         self.keys = [key_in(plan, name) for name in plan.group_by]
-        self.only_counts = not plan.needs.moments and not plan.needs.peak
+        self.only_counts = not plan.needs.moments and not plan.needs.peak and not plan.needs.counts & DISTINCT
         self._chosen = f"chosen{place}"
         self._names = [f"k{number}" for number in range(len(self.keys))]
 
     def chosen(self, records: _Records) -> Clause:
         """Keys and values of the records."""
         shown = [_named(key, name) for key, name in zip(self.keys, self._names, strict=True)]
-        shown += [Clause(f"{expression(REGISTRY[name])} AS v_{name}") for name in sorted(self.plan.needs.moments)]
+        shown += [Clause(f"{expression(READABLE[name])} AS v_{name}") for name in sorted(self.plan.needs.moments)]
         if self.plan.needs.peak:
             shown.append(Clause(f"{OPEN_US} AS open_us, {BEGAN_US} AS began_us"))
         each = records.each(shown, measured(self.plan), once=True)

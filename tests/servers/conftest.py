@@ -1,0 +1,3 @@
+from tests.analytics.conftest import database
+
+__all__ = ["database"]
