@@ -108,9 +108,10 @@ class Trials:
         while True:
             path, turn = self.copy(template), turn + 1
             child = self.nursery.start(job, fault, path=path, **arguments)
-            wait_until(partial(_has_halted, child), "it has ended or stands", PATIENCE_S)
-            if not child.done.done():
-                return path, child
+            if fault.action == "stop":
+                wait_until(partial(_has_halted, child), "it has ended or stands", PATIENCE_S)
+                if not child.done.done():
+                    return path, child
             ending = child.wait()
             seen = ending.answer.get("seen", {}).get(fault.family, 0)
             if ending.killed or ending.answer.get("struck") or not 0 < seen < fault.number or turn == _TURNS:
