@@ -50,7 +50,7 @@ const look = () => {
   if (seen.shell === null && document.querySelector("h1") !== null) seen.shell = performance.now();
   const figures = [...document.querySelectorAll(".stat .value")];
   const all = figures.length === 8 && figures.every((each) => /\\d/.test(each.textContent));
-  if (all && document.querySelector("[aria-busy=true]") === null && document.querySelectorAll("canvas").length >= 7) {
+  if (all && document.querySelector("[aria-busy=true]") === null && document.querySelectorAll("canvas").length >= 3) {
     seen.ready = performance.now();
   } else requestAnimationFrame(look);
 };

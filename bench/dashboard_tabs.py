@@ -41,20 +41,23 @@ _START: Final = re.compile(r"start=[^&]*")
 
 
 class Question(NamedTuple):
-    """One address, and how often a page asks it."""
+    """One address, how often a page asks it, and how old it lets an answer be (``Cache-Control``, if it says)."""
 
     path: str
     every_s: float
+    headers: dict[str, str]
 
 
 def questions(port: int) -> list[Question]:
     """What the overview asks, and how often, from the page itself, watched for a while."""
-    base, asked = f"http://127.0.0.1:{port}", Counter[str]()
+    base, asked, headers = f"http://127.0.0.1:{port}", Counter[str](), dict[str, dict[str, str]]()
 
     def noted(request: Request) -> None:
         path = request.url.removeprefix(base)
         if path.startswith(("/api/", "/health")) and not path.startswith(_LIVE):
-            asked[_START.sub("start=", path)] += 1
+            path = _START.sub("start=", path)
+            asked[path] += 1
+            headers[path] = {name: value for name, value in request.headers.items() if name == "cache-control"}
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(CHROMIUM_FLAGS))
@@ -67,7 +70,7 @@ def questions(port: int) -> list[Question]:
         page.wait_for_timeout(_WATCHED_S * 1000)
         browser.close()
     assert sum(path.startswith(_QUERY) for path in paths) >= 9, paths
-    return [Question(path, _WATCHED_S / max(1, asked[path])) for path in paths]
+    return [Question(path, _WATCHED_S / max(1, asked[path]), headers[path]) for path in paths]
 
 
 class Tabs:
@@ -100,10 +103,8 @@ class Tabs:
             place = due.index(min(due))
             minute = datetime.now(UTC).replace(second=0, microsecond=0)  # as the page steps, and what it takes
             start = quote((minute - _DAY).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-            path, headers = _START.sub(f"start={start}", self._asked[place].path), {}
-            if path.startswith(_QUERY):
-                headers = {"Cache-Control": "max-age=30"}
-            connection.request("GET", path, headers=headers)
+            path = _START.sub(f"start={start}", self._asked[place].path)
+            connection.request("GET", path, headers=self._asked[place].headers)
             response = connection.getresponse()
             response.read()
             assert response.status == 200, self._asked[place]

@@ -1,15 +1,15 @@
-/** Whether the page is as narrow as a telephone; the same width as in `styles/frame.css`. */
+/** Whether the page is narrow. */
 import { useEffect, useState } from "react";
 
-const NARROW = "(max-width: 860px)";
-
-export function useNarrow(): boolean {
-  const [narrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
+/** At most so many pixels; without a number, as narrow as a telephone is in `styles/frame/phone.css`. */
+export function useNarrow(mostPx = 860): boolean {
+  const query = `(max-width: ${mostPx}px)`;
+  const [narrow, setNarrow] = useState(() => matchMedia(query).matches);
   useEffect(() => {
-    const list = matchMedia(NARROW);
+    const list = matchMedia(query);
     const follow = () => setNarrow(list.matches);
     list.addEventListener("change", follow);
     return () => list.removeEventListener("change", follow);
-  }, []);
+  }, [query]);
   return narrow;
 }

@@ -3,13 +3,13 @@ import { useCallback, useMemo } from "react";
 
 import { address } from "../api/client";
 import { useRecords } from "../api/records";
+import { useNarrow } from "../app/media";
 import { useSession } from "../app/session";
 import { useView } from "../app/view";
 import { count } from "../format/numbers";
 import { useSpeech } from "../i18n";
 import { copy, curl } from "../parts/copy";
 import { Menu } from "../parts/menu";
-import { useNarrow } from "../parts/narrow";
 import { columnsOf, REQUEST_COLUMNS, withColumn } from "../parts/request_columns";
 import { RequestTable } from "../parts/request_table";
 import { Empty, Failed, Loading } from "../parts/states";
@@ -23,7 +23,7 @@ export default function Requests() {
   const { search, change, live, range } = useView();
   const session = useSession();
   const { pages, rows, connected, skipped, cut, selection, order } = useRecords();
-  const narrow = useNarrow();
+  const narrow = useNarrow(640);
   const columns = useMemo(() => columnsOf(search.columns, columnOf(order), narrow), [search.columns, order, narrow]);
   const sort = useCallback((by: string) => change({ order: by === NEWEST ? undefined : by }), [change]);
   const more = useCallback(() => {
