@@ -34,7 +34,7 @@ def test_names_and_ranges_that_are_long_fit(open_at: Open, tmp_path: Path) -> No
             assert_fits(visit.go(path, range="2026-01-01T00:00:00Z..2026-12-31T23:59:59Z"))
 
 
-@pytest.mark.parametrize("language", ["de", "ja", "ru"])  # long words, and none that end
+@pytest.mark.parametrize("language", ["en", "de", "ja", "ru"])  # long words, and none that end
 def test_everything_that_opens_fits(open_at: Open, site: str, language: str) -> None:
     visit = open_at(site, viewport=NARROW, locale=language)
     page = visit.go("/requests", range=ALL)
