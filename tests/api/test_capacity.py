@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -67,19 +68,28 @@ def test_it_is_logged_once_in_a_while(few: ReaderCapacity, caplog: pytest.LogCap
     assert few.turned_away().readers == 50
 
 
-def test_nobody_is_accepted_while_descriptors_are_short(few: ReaderCapacity, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_accepted_while_all_places_are_taken(few: ReaderCapacity) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         BoundedListener.of(listening, few) as listener,
-        socket.create_connection(listening.getsockname()),
+        ExitStack() as opened,
     ):
-        monkeypatch.setattr(descriptors, "in_use", lambda: 61)
+        listener.setblocking(False)
+        for _ in range(few.most + 8 + 1):
+            opened.enter_context(socket.create_connection(listening.getsockname()))
+        for _ in range(few.most + 8):
+            opened.enter_context(listener.accept()[0])
         with pytest.raises(OSError, match="Too many open files") as raised:
             listener.accept()
         assert raised.value.errno == errno.EMFILE
-        monkeypatch.setattr(descriptors, "in_use", lambda: 60)
-        accepted, _ = listener.accept()
-        accepted.close()
+        few.leave_place()
+        opened.enter_context(listener.accept()[0])
+        few.leave_place()
+        for _ in range(3):
+            with pytest.raises(BlockingIOError):  # nobody is left, which takes no place
+                listener.accept()
+        assert few.take_place()
+        assert not few.take_place()
 
 
 def test_other_faults_of_the_loop_stay_what_they_are(few: ReaderCapacity) -> None:

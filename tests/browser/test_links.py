@@ -78,6 +78,7 @@ def test_a_link_to_a_list_of_requests_has_its_columns_and_its_record(open_at: Op
     expect(sender.locator("dialog .facts")).to_be_visible()
     receiver = open_at(site)
     receiver.page.goto(sender.url)
+    expect(receiver.page.locator("[role=columnheader]").first).to_be_visible()
     expect(receiver.page.locator("dialog .facts")).to_be_visible()
     expect(receiver.page.locator("dialog .waterfall li").first).to_be_visible()
     assert state(receiver.page) == state(sender)

@@ -1,13 +1,15 @@
 """How many readers the metrics process serves at once, so that SQLite always finds the descriptors that it needs.
 
-Further connections get 503, except for /health, /ready and /metrics. When descriptors are shorter still, nothing is
-accepted for a second and clients wait in the socket's queue: what asyncio does on EMFILE, only earlier.
+Further connections get 503, except for /health, /ready and /metrics, of which a few are open at a time. Beyond those
+nobody is accepted for a second and clients wait in the socket's queue: what asyncio does on EMFILE, only earlier.
+Connections are counted, not open files: SQLite keeps some open that it no longer needs, and nobody would be accepted.
 """
 
 import errno
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -35,6 +37,7 @@ class ReaderCapacity:
         self._limit = descriptors.limit()
         spare = self._limit - descriptors.in_use() - _RESERVED
         self.most = max(_FEWEST, descriptors.places(spare, 1, _REFUSED_AT_ONCE, _REFUSED_AT_ONCE).served)
+        self._places = threading.BoundedSemaphore(self.most + _REFUSED_AT_ONCE)
         self._count = 0
         self._newest_s = float("-inf")
         self._complaints = descriptors.Complaints()
@@ -43,10 +46,13 @@ class ReaderCapacity:
         """The count since the start."""
         return TurnedAway(self._count, time.monotonic() - self._newest_s < _RECENT_S)
 
-    @property
-    def is_short(self) -> bool:
-        """Whether only reserved descriptors are left."""
-        return descriptors.in_use() > self._limit - min(_RESERVED, self._limit // 2)
+    def take_place(self) -> bool:
+        """Count a connection that is to be accepted, unless there is no place for it."""
+        return self._places.acquire(blocking=False)
+
+    def leave_place(self) -> None:
+        """One that was counted is closed, or there was none to accept."""
+        self._places.release()
 
     def note(self) -> None:
         """Count one that was turned away, and log it now and then."""
@@ -83,7 +89,7 @@ class ReaderCapacity:
 
 
 class BoundedListener(socket.socket):
-    """A listening socket that accepts nobody while descriptors are short."""
+    """A listening socket that accepts nobody while all places are taken."""
 
     capacity: ReaderCapacity | None = None
 
@@ -95,7 +101,13 @@ class BoundedListener(socket.socket):
         return listener
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """As ``socket.accept``, but raises EMFILE while descriptors are short."""
-        if self.capacity is not None and self.capacity.is_short:
+        """As ``socket.accept``, but raises EMFILE while there is no place. What is accepted takes one."""
+        if self.capacity is None:
+            return super().accept()
+        if not self.capacity.take_place():
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        return super().accept()
+        try:
+            return super().accept()
+        except OSError:
+            self.capacity.leave_place()
+            raise

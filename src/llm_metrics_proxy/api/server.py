@@ -19,6 +19,7 @@ from llm_metrics_proxy.api.scope import ABORT
 _GRACE_S: Final = 5  # answers under way when the stop comes
 _KEEP_ALIVE_S: Final = 30
 _ARRIVAL_S: Final = 30  # from a connection, or from a request's first bytes, to the request's last
+_REFUSED_ARRIVAL_S: Final = 1  # of one that will be refused: others wait for its place
 _BACKLOG: Final = 256
 _RESET: Final = struct.pack("ii", 1, 0)  # linger for no time (socket(7))
 _MAX_HEAD_BYTES: Final = 64 * 1024
@@ -53,12 +54,14 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._limit_arrival()
+        self.capacity.leave_place()
 
     def _limit_arrival(self) -> None:
         """uvicorn itself has no limit for how long a request may take to arrive."""
         arriving = self.conn.their_state in {h11.IDLE, h11.SEND_BODY} and not self.transport.is_closing()
         if arriving and self._arrival is None:
-            self._arrival = self.loop.call_later(_ARRIVAL_S, self.transport.close)
+            limit_s = _REFUSED_ARRIVAL_S if self._is_one_too_many else _ARRIVAL_S
+            self._arrival = self.loop.call_later(limit_s, self.transport.close)
         elif not arriving and self._arrival is not None:
             self._arrival.cancel()
             self._arrival = None
