@@ -33,11 +33,15 @@ from bench.throughput import Wrk
 
 CONNECTIONS: Final = 64
 _OPENS_S: Final = 5.0
-_WATCHED_S: Final = 60.0  # what is not asked again meanwhile counts as once
+_WATCHED_S: Final = 60.0
+_OPENED_S: Final = 3600.0  # what is not asked again meanwhile is asked when a page is opened
+_SELDOM_S: Final = 300.0  # but for what changed, of a day: `everyMs` in dashboard/src/api/changes.ts
+_SELDOM: Final = "/api/v1/changes"
 _LIVE: Final = "/api/v1/live"
 _QUERY: Final = "/api/v1/query"
 _DAY: Final = timedelta(days=1)
 _START: Final = re.compile(r"start=[^&]*")
+_ASKED_ALONE: Final = 3  # times
 
 
 class Question(NamedTuple):
@@ -46,6 +50,13 @@ class Question(NamedTuple):
     path: str
     every_s: float
     headers: dict[str, str]
+
+    def at(self, unix_s: float) -> str:
+        """The address at that moment: the page steps by minutes, or by as long as the question stays."""
+        step = max(60.0, self.every_s)
+        moment = datetime.fromtimestamp(unix_s // step * step, UTC)
+        start = quote((moment - _DAY).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+        return _START.sub(f"start={start}", self.path)
 
 
 def questions(port: int) -> list[Question]:
@@ -67,10 +78,38 @@ def questions(port: int) -> list[Question]:
         page.wait_for_timeout(_OPENS_S * 1000)
         paths = sorted(asked)
         asked.clear()
-        page.wait_for_timeout(_WATCHED_S * 1000)
+        page.wait_for_timeout((_WATCHED_S + 1) * 1000)
         browser.close()
     assert sum(path.startswith(_QUERY) for path in paths) >= 9, paths
-    return [Question(path, _WATCHED_S / max(1, asked[path]), headers[path]) for path in paths]
+    return [Question(path, _every_s(path, asked[path]), headers[path]) for path in paths]
+
+
+def _every_s(path: str, times: int) -> float:
+    return _SELDOM_S if path.startswith(_SELDOM) else _WATCHED_S / times if times else _OPENED_S
+
+
+def costs(port: int, pids: Sequence[int], asked: Sequence[Question]) -> list[float]:
+    """CPU seconds of the metrics process for one answer to each, asked alone, of which nothing was kept."""
+    found, connection = [], http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    for each in asked:
+        settle(pids)
+        before = cpu_s(pids)
+        for _ in range(_ASKED_ALONE):
+            connection.request("GET", each.at(time.time()))
+            connection.getresponse().read()
+        found.append((cpu_s(pids) - before) / _ASKED_ALONE)
+    connection.close()
+    return found
+
+
+def tell_costs(out: Console, asked: Sequence[Question], each_s: Sequence[float], readers: int) -> None:
+    """Of every question, and together; who takes an answer of some age shares it."""
+    whole = 0.0
+    for each, one_s in zip(asked, each_s, strict=True):
+        times = 1 if each.headers else readers
+        whole += times * one_s / each.every_s
+        out.print(f"{one_s * 1000:8.1f} ms of CPU, {times:2} times every {each.every_s:6.1f} s: {each.path[:100]}")
+    out.print(f"that is {whole:.1%} of a core")
 
 
 class Tabs:
@@ -101,10 +140,7 @@ class Tabs:
         due = [time.time() + each.every_s - (time.time() - phase * each.every_s) % each.every_s for each in self._asked]
         while not self._stop.wait(max(0.0, min(due) - time.time())):
             place = due.index(min(due))
-            minute = datetime.now(UTC).replace(second=0, microsecond=0)  # as the page steps, and what it takes
-            start = quote((minute - _DAY).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-            path = _START.sub(f"start={start}", self._asked[place].path)
-            connection.request("GET", path, headers=self._asked[place].headers)
+            connection.request("GET", self._asked[place].at(time.time()), headers=self._asked[place].headers)
             response = connection.getresponse()
             response.read()
             assert response.status == 200, self._asked[place]
@@ -148,7 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wait_until_rolled_up(path)
         ours.move_recorder(TEST_CORE if given.same_core else LOAD_CORE)
         assert ours.metrics_port is not None
-        wrk, tabs = Wrk(folder), Tabs(ours.metrics_port, questions(ours.metrics_port), given.overviews, given.lists)
+        asked = questions(ours.metrics_port)
+        wrk, tabs = Wrk(folder), Tabs(ours.metrics_port, asked, given.overviews, given.lists)
         wrk.requests_per_s(ours, CONNECTIONS, 2.0)
         rates: dict[str, list[float]] = {"alone": [], "watched": []}
         used = dict.fromkeys(rates, 0.0)
@@ -178,6 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{tabs.answers} answers to them; CPU of the metrics process {used['alone']:.1f} s alone, "
             f"{used['watched']:.1f} s with them, of which {stored_s:.1f} s for storing: {share:.1%} of a core for them"
         )
+        tell_costs(out, asked, costs(ours.metrics_port, ours.recorder_pids, asked), given.overviews)
 
 
 if __name__ == "__main__":

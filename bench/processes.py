@@ -127,12 +127,8 @@ def command_line(pid: int) -> str:
 
 
 def cpu_s(pids: Iterable[int]) -> float:
-    """CPU time used so far by processes and their threads, to the nanosecond (clock ticks would be 10 ms)."""
-    used_ns = 0
-    for pid in pids:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            used_ns += int((thread / "schedstat").read_text().split()[0])
-    return used_ns / 1e9
+    """CPU time used so far by processes, of their ended threads, too, to the nanosecond (ticks would be 10 ms)."""
+    return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)  # the clock of a process, as clock_getcpuclockid(3)
 
 
 def pss_kib(pids: Iterable[int]) -> int:

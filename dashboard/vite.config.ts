@@ -1,4 +1,4 @@
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
@@ -8,6 +8,7 @@ import { defineConfig } from "vitest/config";
 
 const OUT = "../src/llm_metrics_proxy/dashboard/site";
 const LICENCES = "licenses.md";
+const TYPES = "api.d.ts"; // the API's types, for programs of others; the server gives them as text
 
 /** Every file once as `.br` and `.gz`, as hard as it can be done: the server never compresses. */
 function packed(): Plugin {
@@ -16,8 +17,9 @@ function packed(): Plugin {
     apply: "build",
     closeBundle() {
       appendFileSync(join(OUT, LICENCES), `\n${readFileSync("node_modules/echarts/NOTICE", "utf8")}`); // Apache 2.0, 4 (d)
+      copyFileSync("src/api/schema.d.ts", join(OUT, TYPES));
       for (const entry of readdirSync(OUT, { recursive: true, withFileTypes: true })) {
-        if (!entry.isFile() || !/\.(js|css|html|svg)$/.test(entry.name)) continue;
+        if (!entry.isFile() || !/\.(js|css|html|svg|ts)$/.test(entry.name)) continue;
         const path = join(entry.parentPath, entry.name);
         const content = readFileSync(path);
         writeFileSync(`${path}.br`, brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));

@@ -1,5 +1,7 @@
 import logging
 import os
+import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +33,9 @@ def root_logger_restored() -> Iterator[None]:
     """A verb that runs in this process sets the root logger up; the next test finds it as it was."""
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield
+    logging.captureWarnings(capture=False)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
     root.setLevel(level)
     root.handlers[:] = handlers

@@ -19,6 +19,13 @@ pytestmark = pytest.mark.system
 ROOT: Final = Path(__file__).parents[1]
 SITE: Final = Path("src/llm_metrics_proxy/dashboard/site")
 BUILDS: Final = f"mkdir -p {SITE} && echo built > {SITE}/index.html && echo called >> called\n"
+HANDBOOK: Final = "src/llm_metrics_proxy/handbook/site"
+RENDERS: Final = f"""
+from pathlib import Path
+Path("{HANDBOOK}").mkdir(parents=True, exist_ok=True)
+Path("{HANDBOOK}/index.html.gz").write_bytes(b"rendered")
+open("rendered", "a").write("rendered\\n")
+"""
 
 
 @pytest.fixture
@@ -31,6 +38,7 @@ def tree(tmp_path: Path) -> Path:
         "LICENSE",
         ".gitignore",
         "requirements-node.lock",
+        "requirements-docs.lock",
         "tools/build_hook.py",
     ):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -38,11 +46,19 @@ def tree(tmp_path: Path) -> Path:
     for name in ("__init__.py", "metrics_service.py"):
         (tree / "src/llm_metrics_proxy").mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "src/llm_metrics_proxy" / name, tree / "src/llm_metrics_proxy" / name)
-    for name in ("dashboard/src/main.ts", "dashboard/package.json", "dashboard/node_modules/new/thing.js"):
+    shutil.copytree(ROOT / "contrib", tree / "contrib")
+    for name in ("dashboard/src/main.ts", "dashboard/package.json", "dashboard/node_modules/new/thing.js", "docs/a.md"):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text("source")
     script(tree, BUILDS)
+    renderer(tree, RENDERS)
     return tree
+
+
+def renderer(tree: Path, text: str) -> None:
+    """What stands in for ``tools/docs_site``."""
+    (tree / "tools" / "docs_site").mkdir(exist_ok=True)
+    (tree / "tools" / "docs_site" / "__main__.py").write_text(text)
 
 
 def script(tree: Path, text: str) -> None:
@@ -72,8 +88,14 @@ def has_page(tree: Path) -> bool:
         return "llm_metrics_proxy/dashboard/site/index.html" in file.namelist()
 
 
-def calls(tree: Path) -> int:
-    file = tree / "called"
+def has_handbook(tree: Path) -> bool:
+    (wheel,) = (tree / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        return "llm_metrics_proxy/handbook/site/index.html.gz" in file.namelist()
+
+
+def calls(tree: Path, of: str = "called") -> int:
+    file = tree / of
     return len(file.read_text().split()) if file.exists() else 0
 
 
@@ -110,6 +132,30 @@ def test_an_unpacked_sdist_needs_no_node_whatever_the_times_of_its_files(tree: P
     assert has_page(unpacked)
 
 
+def test_the_documentation_is_rendered_once_and_anew_when_a_page_is_newer(tree: Path) -> None:
+    assert "zensical==" in needed(tree)
+    for _ in range(2):
+        assert pack(tree).returncode == 0
+        assert has_handbook(tree)
+    assert calls(tree, "rendered") == 1
+    assert "zensical" not in needed(tree)
+    page_s = (tree / HANDBOOK / "index.html.gz").stat().st_mtime
+    os.utime(tree / "docs" / "a.md", (page_s + 60, page_s + 60))
+    assert "zensical==" in needed(tree)
+    assert pack(tree).returncode == 0
+    assert calls(tree, "rendered") == 2
+
+
+def test_documentation_that_cannot_be_rendered_makes_no_package_and_says_what_to_do(tree: Path) -> None:
+    renderer(tree, "import sys; sys.exit('a.md links to nowhere')")
+    done = pack(tree)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert said.index("a.md links to nowhere") < said.index("The documentation could not be rendered")
+    assert "Traceback" not in said
+    assert list((tree / "dist").glob("llm*")) == []
+
+
 @pytest.mark.parametrize("target", ["wheel", "sdist"])
 def test_a_build_that_fails_makes_no_package_and_says_what_to_do(tree: Path, target: str) -> None:
     script(tree, "echo npm error ECONNREFUSED >&2; exit 1")
@@ -128,5 +174,20 @@ def test_it_is_left_out_when_asked_even_where_it_was_built(tree: Path) -> None:
     assert done.returncode == 0
     assert "no dashboard" in done.stdout + done.stderr
     assert not has_page(tree)
+    assert not has_handbook(tree)
     shutil.rmtree(tree / SITE)
     assert "nodejs" not in needed(tree, BUILD_WITHOUT_DASHBOARD="1")
+
+
+@pytest.mark.parametrize("target", ["wheel", "sdist"])
+def test_the_same_files_make_the_same_package_wherever_and_whenever(tree: Path, tmp_path: Path, target: str) -> None:
+    assert pack(tree, target=target).returncode == 0
+    elsewhere = tmp_path / "elsewhere" / "of-another-name"
+    shutil.copytree(tree, elsewhere, ignore=shutil.ignore_patterns("dist"))
+    for file in elsewhere.rglob("*"):  # as a clone of another day, by somebody with another umask
+        os.utime(file, (2_000_000_000, 2_000_000_000))
+        file.chmod(0o700 if file.is_dir() else 0o600)
+    assert pack(elsewhere, target=target, TZ="Asia/Kathmandu").returncode == 0
+    (one,), (other,) = ((place / "dist").iterdir() for place in (tree, elsewhere))
+    assert one.name == other.name
+    assert one.read_bytes() == other.read_bytes()

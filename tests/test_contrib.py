@@ -1,5 +1,6 @@
 """What stands in contrib/ is what the sources give. That it works is shown in tests/real_server/test_prometheus.py."""
 
+import json
 import os
 import re
 import shlex
@@ -7,31 +8,97 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import msgspec
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from tools import make_dashboard
 
+from llm_metrics_proxy.api.health import ShippingHealth
 from llm_metrics_proxy.api.prometheus import Exposition
 from llm_metrics_proxy.config.settings import ENV_PREFIX, Settings
 from llm_metrics_proxy.config.sources import load
 from llm_metrics_proxy.config.table import CONFIG_FLAG, rows
 from llm_metrics_proxy.counters import CounterBook
-from llm_metrics_proxy.processes import launch
+from llm_metrics_proxy.processes import launch, options
 from tests.api.test_prometheus import health
 
 ROOT: Final = Path(__file__).parents[1]
 UNIT: Final = ROOT / "contrib" / "llm-metrics-proxy.service"
 
 
-def test_the_dashboard_is_what_its_table_gives() -> None:
-    found = make_dashboard.FILE.read_text(encoding="utf-8")
-    assert found == make_dashboard.text(), "run: python -m tools.make_dashboard"
+DOCUMENTS: Final = make_dashboard.documents()
+PROVISIONING: Final = make_dashboard.CONTRIB / "grafana" / "provisioning"
+every_dashboard = pytest.mark.parametrize("file", DOCUMENTS, ids=[file.stem for file in DOCUMENTS])
+
+
+@every_dashboard
+def test_a_dashboard_is_what_its_table_gives(file: Path) -> None:
+    found = file.read_text(encoding="utf-8")
+    assert found == make_dashboard.text(DOCUMENTS[file]), "run: python -m tools.make_dashboard"
+
+
+def lost(told: Any, read: Any, path: str = "") -> list[str]:
+    """What a reader has dropped or changed."""
+    if isinstance(told, dict) and isinstance(read, dict):
+        return [
+            each
+            for name, value in told.items()
+            for each in (lost(value, read[name], f"{path}.{name}") if name in read else [f"{path}.{name}"])
+        ]
+    if isinstance(told, list) and isinstance(read, list) and len(told) == len(read):
+        pairs = enumerate(zip(told, read, strict=True))
+        return [each for index, (one, other) in pairs for each in lost(one, other, f"{path}[{index}]")]
+    return [] if told == read else [path]
+
+
+@every_dashboard
+def test_a_dashboard_has_only_what_grafanas_own_schema_knows(file: Path) -> None:
+    """Grafana's types read it, and what they write again has everything: a name that they do not know is dropped."""
+    register_default_plugins()
+    document = DOCUMENTS[file]
+    assert lost(document, json.loads(JSONEncoder().encode(Dashboard.from_json(document)))) == []
+    misspelt = {**document, "refersh": "1m"}
+    assert lost(misspelt, json.loads(JSONEncoder().encode(Dashboard.from_json(misspelt)))) == [".refersh"]
+
+
+@every_dashboard
+def test_the_panels_of_a_dashboard_have_room_and_names_of_their_own(file: Path) -> None:
+    panels = DOCUMENTS[file]["panels"]
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert max(x for x, _ in cells) < 24
+        assert not taken & cells, panel["title"]
+        taken |= cells
+    assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
+
+
+def test_the_files_for_provisioning_name_the_sources_that_the_dashboards_ask() -> None:
+    told = yaml.safe_load((PROVISIONING / "datasources" / "llm-metrics-proxy.yml").read_text(encoding="utf-8"))
+    kinds = {document["templating"]["list"][0]["query"] for document in DOCUMENTS.values()}
+    assert {source["type"] for source in told["datasources"]} == kinds
+    assert len({source["uid"] for source in told["datasources"]}) == len(kinds)
+    (prometheus,) = (source for source in told["datasources"] if source["type"] == "prometheus")
+    exemplars = {each["name"] for each in prometheus["jsonData"]["exemplarTraceIdDestinations"]}
+    assert exemplars <= {"request_id", "trace_id"}  # the labels that tests/api/test_prometheus.py finds
+    (provider,) = yaml.safe_load((PROVISIONING / "dashboards" / "llm-metrics-proxy.yml").read_text())["providers"]
+    assert (provider["type"], set(provider["options"])) == ("file", {"path"})
 
 
 def test_dashboard_and_rules_name_only_metrics_that_there_are() -> None:
-    body, _ = Exposition(CounterBook()).render(health(), "")
+    shipping = ShippingHealth(
+        error=None, waiting_records=0, waiting_bytes=0, shipped_records=0, away_since_unix_ms=None,
+        last_shipped_unix_ms=None,
+    )  # fmt: skip
+    body, _ = Exposition(CounterBook()).render(msgspec.structs.replace(health(), shipping=shipping), "")
     there = set(re.findall(r"^# TYPE (\S+)", body.decode(), re.M))
-    for file in (make_dashboard.FILE, make_dashboard.FILE.with_name("prometheus-alerts.yml")):
+    for file in (make_dashboard.FILE, make_dashboard.CONTRIB / "prometheus-alerts.yml"):
         named = set(re.findall(r"llm_proxy_\w+", file.read_text(encoding="utf-8")))
         assert named, file.name
         assert {name.removesuffix("_bucket") for name in named} <= there, file.name
@@ -57,7 +124,7 @@ def test_the_unit_starts_what_there_is() -> None:
 
 def test_the_unit_leaves_time_for_a_graceful_stop_and_has_files_enough() -> None:
     directives, settings = unit(), Settings()
-    workers_s = settings.drain_timeout_s + launch.KILL_GRACE_S
+    workers_s = settings.drain_timeout_s + options.KILL_GRACE_S
     assert int(directives["TimeoutStopSec"]) > workers_s + launch.LAST_INGESTION_S
     assert int(directives["LimitNOFILE"]) >= 2 * settings.max_connections + 64
     assert (directives["KillMode"], directives["Restart"]) == ("mixed", "always")

@@ -256,7 +256,7 @@ def test_no_speed_is_calculated_of_what_was_only_fetched(site: Site) -> None:
 def test_telemetry_reports_them_once_too() -> None:
     for source, reported in ((R, 2), (AGAIN, 0)):
         found = facts.measurements(fetched(1, usage_source=source), None, None)
-        assert sum(each.histogram is names.TOKEN_USAGE for each in found) == reported
+        assert sum(each.instrument in (names.INPUT_TOKENS, names.OUTPUT_TOKENS) for each in found) == reported
 
 
 def test_what_is_remembered_is_bounded_by_days(site: Site) -> None:

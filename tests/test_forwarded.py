@@ -87,3 +87,21 @@ def test_neighbours(address: str, of: str) -> None:
 def test_whatever_is_told_the_client_has_an_address(fields: list[tuple[str, str]]) -> None:
     address = asker("10.1.2.3", fields, TRUSTED).address
     assert is_within(address, ("0.0.0.0/0", "::/0"))
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix"),
+    [
+        ("/llm", "/llm"),
+        ("/llm/", "/llm"),
+        ("/a/b-c.d", "/a/b-c.d"),
+        ("/", ""),
+        ("llm", ""),
+        ("/x?y", ""),
+        ("//evil", ""),
+        ("/a, /b", "/a"),
+    ],
+)
+def test_a_prefix_is_believed_of_trusted_peers_if_it_is_a_path(given: str, prefix: str) -> None:
+    assert asker("10.1.2.3", [("x-forwarded-prefix", given)], TRUSTED).prefix == prefix
+    assert asker("192.0.2.200", [("x-forwarded-prefix", given)], TRUSTED).prefix == ""

@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +50,47 @@ def test_a_json_line_is_one_object_with_the_traceback_inside(capsys: pytest.Capt
     line = json.loads(captured)
     assert (line["level"], line["process"], line["logger"], line["message"]) == ("error", "metrics", "llm.x", "broken")
     assert "ValueError: väl\nue" in line["exception"]
+
+
+FAULTS = """
+import asyncio, logging, threading, warnings
+from llm_metrics_proxy import logs
+logs.setup("info", "json", "p")
+class Fragile:
+    def __del__(self):
+        raise ValueError("ignored\\nbut told")
+def fail():
+    raise ValueError("väl\\nue")
+async def task():
+    asyncio.get_running_loop().call_soon(fail)
+    await asyncio.sleep(0.01)
+logging.getLogger("x").info("started", extra={logs.FIELDS: {"url": "http://ü", "level": "no"}})
+thread = threading.Thread(target=fail, name="helper")
+thread.start()
+thread.join()
+warnings.warn("odd", stacklevel=1)
+asyncio.run(task())
+del [Fragile()][0]
+fail()
+"""
+
+
+def test_whatever_python_says_itself_is_a_line_of_json_too() -> None:
+    """Also where the terminal is not UTF-8."""
+    environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", FAULTS], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [re.sub(r"(?s):.*|(?<=0x).*", "", line["message"]) for line in lines] == [
+        "started",
+        "the thread helper ends by a fault that nobody foresaw",
+        "<string>",
+        "Exception in callback fail() at <string>",
+        "an exception was ignored in <function Fragile.__del__ at 0x",
+        "this process ends by a fault that nobody foresaw",
+    ]
+    assert (lines[0]["url"], lines[0]["level"]) == ("http://ü", "info")
+    assert all("väl\nue" in lines[number]["exception"] for number in (1, 3, 5))
 
 
 def test_a_text_traceback_follows_its_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,11 @@ They are as the browser takes them. Those in the docs were brought to a palette 
 program that can, so that each stays below 300 kB.
 """
 
+import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -116,9 +117,9 @@ def _picture(browser: Browser, address: str, shot: _Shot, theme: str, target: Pa
     context.close()
 
 
-def main(folder: Path, *names: str) -> None:
-    """Into ``folder``, by the names of the views; all, or those of ``names``."""
-    folder.mkdir(parents=True, exist_ok=True)
+@contextlib.contextmanager
+def traffic(weeks: int = _WEEKS) -> Iterator[tuple[Browser, str]]:
+    """A browser, and the address of a dashboard over so many weeks of traffic and a last one, while it is served."""
     expect.set_options(timeout=PATIENCE_MS)
     with (
         tempfile.TemporaryDirectory(prefix="llm-metrics-proxy-") as made,
@@ -126,17 +127,24 @@ def main(folder: Path, *names: str) -> None:
         sync_playwright() as playwright,
     ):
         now, path = datetime.now(UTC), Path(made) / "metrics.db"
-        make(path, now, _WEEKS)
+        make(path, now, weeks)
         add_limits_and_samples(path, now)
         settings = Path(made) / "settings.toml"
         settings.write_text(f"server_metrics_interval_s = 1\n{_SETTINGS}url = {json.dumps(vllm.url)}\n")
         with served(Path(made), "--config", str(settings), "--watch-interval-s", "1") as address:
             browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(CHROMIUM_FLAGS))
-            for shot in _shots():
-                for theme in _THEMES:
-                    if not names or shot.name in names:
-                        _picture(browser, address, shot, theme, folder / f"dashboard-{shot.name}-{theme}.png")
+            yield browser, address
             browser.close()
+
+
+def main(folder: Path, *names: str) -> None:
+    """Into ``folder``, by the names of the views; all, or those of ``names``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with traffic() as (browser, address):
+        for shot in _shots():
+            for theme in _THEMES:
+                if not names or shot.name in names:
+                    _picture(browser, address, shot, theme, folder / f"dashboard-{shot.name}-{theme}.png")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from llm_metrics_proxy import exemplars
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
+from llm_metrics_proxy.exemplars import Exemplars, Fallen
 from llm_metrics_proxy.quotas import QuotaBook
 from llm_metrics_proxy.record import RequestRecord, UsageSource, is_fetch, was_streamed
 from llm_metrics_proxy.storage.base import StoredWindow, WindowChanges
@@ -96,9 +98,17 @@ class Series(msgspec.Struct, array_like=True):
 
 
 _Durations = tuple[float | None, float | None, float | None, float | None]  # milliseconds, in the order of BOUNDS_MS
-_Change = tuple[Series, list[_Durations]]  # those of a transaction are counted at once, in half the time
+# Those of a transaction are counted at once, in half the time.
+_Change = tuple[Series, list[_Durations], list[RequestRecord]]
 _encode: Final = msgspec.msgpack.Encoder().encode
 decoded: Final = msgspec.msgpack.Decoder(Series).decode  # a state, as ``shown`` has them
+
+
+class ShownSeries(NamedTuple):
+    """A series as it was last stored. Another object each time that it changes."""
+
+    state: bytes  # for ``decoded``
+    exemplars: Exemplars = exemplars.NONE
 
 
 class _Label:
@@ -133,14 +143,14 @@ class CounterBook:
         """``model_limit`` distinct models, ``label_limit`` of each other label (endpoints, finish reasons, …)."""
         self.quotas = QuotaBook()
         self._limits = (model_limit, label_limit)
-        self._published: Mapping[SeriesLabels, bytes] = {}  # what is stored, and so may be shown
+        self._published: Mapping[SeriesLabels, ShownSeries] = {}  # what is stored, and so may be shown
         self._clear()
 
     def _clear(self) -> None:
         model_limit, label_limit = self._limits
         self._series: dict[SeriesLabels, Series] = {}
         self._changing: dict[SeriesLabels, _Change] = {}  # observed since the last ``take_changes``
-        self._taken: dict[SeriesLabels, bytes] = {}  # handed out to be stored, and not yet confirmed
+        self._taken: dict[SeriesLabels, ShownSeries] = {}  # handed out to be stored, and not yet confirmed
         self._models = _Label(model_limit)
         self._backends = _Label(label_limit)
         self._endpoints = _Label(label_limit)
@@ -161,7 +171,7 @@ class CounterBook:
         ``savings_usd``: by prompt caches, perhaps below 0. ``busy_ms``: its share of its server's busy time.
         """
         key = (record.model or "", record.backend or "", record.endpoint, record.is_streaming)
-        series, durations = self._changing.get(key) or self._change(key, record)
+        series, durations, records = self._changing.get(key) or self._change(key, record)
 
         self.quotas.observe(record)
         outcome, outcomes = record.outcome, series.outcomes
@@ -186,6 +196,7 @@ class CounterBook:
             series.busy_ms += busy_ms
 
         durations.append((*_token_times(record), record.response_time_ms, record.proxy_overhead_ms))
+        records.append(record)
 
     def _change(self, key: SeriesLabels, record: RequestRecord) -> "_Change":
         """The series of a record, which differs from now on from what is stored."""
@@ -195,7 +206,7 @@ class CounterBook:
             series = self._series.get(key)
             if series is None:
                 series = self._series[key] = Series()
-        return self._changing.setdefault(key, (series, []))
+        return self._changing.setdefault(key, (series, [], []))
 
     def _labels(self, record: RequestRecord) -> SeriesLabels:
         """The series of a record that names something new.
@@ -216,11 +227,15 @@ class CounterBook:
 
         Then call ``confirm`` if they were stored, and ``load`` if they were not or that is unknown.
         """
-        for series, durations in self._changing.values():
-            _count_durations(series.histograms, durations)
-        self._taken = {key: _encode(series) for key, (series, _) in self._changing.items()}
+        self._taken = {}
+        for key, (series, durations, records) in self._changing.items():
+            by_name = dict(zip(BOUNDS_MS, zip(*durations, strict=True), strict=True))
+            fallen = _count_durations(series.histograms, by_name)
+            before = self._published.get(key)
+            kept = exemplars.NONE if before is None else before.exemplars
+            self._taken[key] = ShownSeries(_encode(series), exemplars.with_newer(kept, fallen, by_name, records))
         self._changing.clear()
-        return [(msgspec.json.encode(key).decode(), state) for key, state in self._taken.items()]
+        return [(msgspec.json.encode(key).decode(), shown.state) for key, shown in self._taken.items()]
 
     def confirm(self) -> None:
         """What was last taken is stored: show exactly that."""
@@ -236,7 +251,8 @@ class CounterBook:
     def load(self, rows: Iterable[tuple[str, bytes]], windows: Iterable[StoredWindow] = ()) -> None:
         """Replace the content, and what is shown, by what is stored. Raises ``StoreError`` for garbage.
 
-        What is stored can be more than what was shown (killed between commit and ``confirm``), never less.
+        What is stored can be more than what was shown (killed between commit and ``confirm``), never less. Exemplars
+        stay: they are of what was shown.
         """
         stored = [_read(key, state) for key, state in rows]
         self.quotas.load(windows)
@@ -248,10 +264,14 @@ class CounterBook:
             self._endpoints.remember(key.endpoint)
             for reason in series.finish_reasons:
                 self._finish_reasons.remember(reason)
-        self._published = {key: _encode(series) for key, series in self._series.items()}
+        before = self._published
+        self._published = {
+            key: ShownSeries(_encode(series), before[key].exemplars if key in before else exemplars.NONE)
+            for key, series in self._series.items()
+        }
 
-    def shown(self) -> Mapping[SeriesLabels, bytes]:
-        """The state of every series as it was last stored, all of one commit; for ``decoded``. It never changes."""
+    def shown(self) -> Mapping[SeriesLabels, ShownSeries]:
+        """Every series as it was last stored, all of one commit. It never changes."""
         return self._published
 
 
@@ -283,16 +303,25 @@ def _count_caches(
             series.cache_surcharge_usd -= savings_usd
 
 
-def _count_durations(histograms: dict[str, DurationHistogram], durations: list[_Durations]) -> None:
-    for (name, bounds), values in zip(_BOUNDS, zip(*durations, strict=True), strict=True):
+def _count_durations(
+    histograms: dict[str, DurationHistogram], by_name: Mapping[str, tuple[float | None, ...]]
+) -> Fallen:
+    """Count them, and say which was the last to fall into each bucket."""
+    fallen: dict[str, dict[int, int]] = {}
+    for name, bounds in _BOUNDS:
         histogram = histograms[name]
         buckets, sum_ms = histogram.buckets, histogram.sum_ms
-        for value in values:
+        last: dict[int, int] = {}
+        for index, value in enumerate(by_name[name]):
             # Negative, infinite and NaN are not durations, and would make the sum go down or stay infinite.
             if value is not None and 0.0 <= value < _INFINITY:
-                buckets[bisect_left(bounds, value)] += 1
+                bucket = bisect_left(bounds, value)
+                buckets[bucket] += 1
                 sum_ms += value
+                last[bucket] = index
         histogram.sum_ms = sum_ms
+        fallen[name] = last
+    return fallen
 
 
 def outcomes_with_zeros(series: Series) -> dict[str, int]:

@@ -4,6 +4,8 @@ A message is written for the person who will read it: what was found, where, and
 Commands print it as one line and leave with ``exit_code``; it never reaches a user as a traceback.
 """
 
+from collections.abc import Sequence
+
 
 class LlmMetricsProxyError(Exception):
     """The root; ``exit_code`` is what a command ends with when this reaches it."""
@@ -16,9 +18,15 @@ class SettingsError(LlmMetricsProxyError):
 
     exit_code = 2
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class MissingExtraError(LlmMetricsProxyError):
+    """A library is not installed that only some installations need; the message has the command that installs it."""
+
+    exit_code = 2
 
 
 class PortInUseError(LlmMetricsProxyError):
@@ -95,6 +103,32 @@ class OutputClosedError(OutputError):
 
 class ApiUnreachableError(LlmMetricsProxyError):
     """A running metrics API cannot be used: nothing answers there, or it refuses."""
+
+
+class ApiRefusedError(ApiUnreachableError):
+    """The API answered with an error; its words are the message, and ``parameter`` names what of the question is wrong.
+
+    ``kind`` is the API's own word, such as ``invalid_request``; ``retry_after_s``: when to ask again, if it said so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        kind: str,
+        parameter: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.parameter = parameter
+        self.retry_after_s = retry_after_s
+
+
+class UnknownAnswerError(ApiUnreachableError):
+    """What answered is no metrics API, or one of a version whose answers this program cannot read."""
 
 
 class QueryError(LlmMetricsProxyError):

@@ -1,4 +1,5 @@
-"""What reverse proxies say about their clients: X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239). Pure.
+"""What reverse proxies say about their clients: X-Forwarded-For, -Proto, -Host and -Prefix, and Forwarded (RFC 7239).
+Pure.
 
 Anybody can send these headers, so they count only from peers that the settings trust. Each proxy appends the peer that
 it saw: the last address that is not itself a trusted proxy's is the client's, and what stands before it is hearsay.
@@ -12,17 +13,20 @@ from typing import Final, NamedTuple
 
 _PAIR: Final = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^",;\s]*)\s*([;,]|$)')
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]{1,64}){1,16}")
 _LONGEST: Final = 64  # of an address with a zone (fe80::1%eth0); longer texts are not addresses, and not kept
 _IPV6_NEIGHBOURS: Final = 64  # bits: one address of a network gives a client all of them
 
 
 class Asker(NamedTuple):
     """``address``: of the client, an IP address if anybody knows it. ``secure``: it came over TLS.
-    ``hosts``: what the client called this program, besides the header Host."""
+    ``hosts``: what the client called this program, besides the header Host. ``prefix``: of the paths that it asks for,
+    taken off before they came here."""
 
     address: str
     secure: bool = False
     hosts: tuple[str, ...] = ()
+    prefix: str = ""
 
 
 @lru_cache(maxsize=4096)
@@ -43,7 +47,10 @@ def asker(peer: str, fields: Iterable[tuple[str, str]], trusted: tuple[str, ...]
     chain = found.get("x-forwarded-for") or [element.get("for", "") for element in elements]
     schemes = found.get("x-forwarded-proto") or [element["proto"] for element in elements if "proto" in element]
     hosts = found.get("x-forwarded-host") or [element["host"] for element in elements if "host" in element]
-    return Asker(_client(peer, chain, trusted), bool(schemes) and schemes[0].lower() in {"https", "wss"}, tuple(hosts))
+    is_secure = bool(schemes) and schemes[0].lower() in {"https", "wss"}
+    prefix = next(iter(found.get("x-forwarded-prefix", ())), "").rstrip("/")
+    prefix = prefix if _PREFIX.fullmatch(prefix) else ""
+    return Asker(_client(peer, chain, trusted), is_secure, tuple(hosts), prefix)
 
 
 def neighbourhood(address: str) -> str:

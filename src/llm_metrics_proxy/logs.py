@@ -1,13 +1,15 @@
 """Logging of every process of this package: to stderr, one line per message, text for people or JSON for collectors.
 
-Light to import, because each worker does.
+What Python would print itself goes the same way: exceptions that nobody caught, in whatever thread, and warnings. So
+each line of JSON is whole, whatever happens. Light to import, because each worker does.
 """
 
 import json
 import logging
 import sys
+import threading
 import time
-from typing import Final
+from typing import Any, Final
 
 LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -15,6 +17,8 @@ LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+FIELDS: Final = "fields"  # ``extra={FIELDS: {…}}``: further keys of a JSON line
+log: Final = logging.getLogger(__name__)
 _LINE_BREAKS: Final = str.maketrans({"\n": "\\n", "\r": "\\r", "\x1b": "\\x1b"})
 
 
@@ -33,7 +37,10 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object per line: ``time``, ``level``, ``process``, ``logger``, ``message``, perhaps ``exception``."""
+    """One object per line: ``time``, ``level``, ``process``, ``logger``, ``message``, perhaps ``exception`` and others.
+
+    In ASCII: what the locale of stderr cannot write would be escaped in a way that JSON does not know.
+    """
 
     def __init__(self, process_name: str) -> None:
         super().__init__()
@@ -49,7 +56,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps({**getattr(record, FIELDS, {}), **line})
 
 
 def utc_stamp(unix_s: float) -> str:
@@ -66,3 +73,36 @@ def setup(level: str, log_format: str, process_name: str) -> None:
     logging.raiseExceptions = (
         False  # a closed terminal must not turn each message into a traceback on the same terminal
     )
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+    sys.unraisablehook = _unraisable
+
+
+def set_level(level: str) -> None:
+    """Another level from now on, in this process."""
+    logging.getLogger().setLevel(LEVELS[level])
+
+
+def is_json() -> bool:
+    """Whether ``setup`` chose JSON."""
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    log.critical("this process ends by a fault that nobody foresaw", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        name = args.thread.name if args.thread else "?"
+        given = (args.exc_type, args.exc_value, args.exc_traceback)
+        log.critical("the thread %s ends by a fault that nobody foresaw", name, exc_info=given)
+
+
+def _unraisable(given: Any) -> None:
+    known = None if given.exc_value is None else (given.exc_type, given.exc_value, given.exc_traceback)
+    log.error("an exception was ignored in %r", given.object, exc_info=known)

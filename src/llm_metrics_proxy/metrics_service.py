@@ -36,7 +36,7 @@ from llm_metrics_proxy.wire.error_taxonomy import (
 if TYPE_CHECKING:
     from llm_metrics_proxy.wire.facts import Usage
 
-APP_VERSION: Final = "5.1.0"
+APP_VERSION: Final = "5.2.0"
 
 Derived = tuple[float | str | None, ...]
 Formula = Callable[[RequestRecord], Derived]

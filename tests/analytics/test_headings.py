@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import pytest
 from rich.console import Console
-from tools import make_dashboard
 
 from llm_metrics_proxy.analytics.headings import HEADINGS, as_title, short, words
 from llm_metrics_proxy.analytics.measures import measure
@@ -120,8 +119,3 @@ def test_no_language_calls_two_of_its_numbers_alike(language: str) -> None:
     shown = [names[key] for key in sorted(keys)]
     assert len(set(shown)) == len(shown)
     assert names["metric.tokens_per_second"].casefold() != "tokens per second", "which ones?"
-
-
-def test_grafanas_panels_have_names_of_their_own() -> None:
-    titles = [panel.title for panel in make_dashboard.PANELS]
-    assert len(set(titles)) == len(titles)

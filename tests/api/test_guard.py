@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from llm_metrics_proxy.api import create_app, live_routes
 from llm_metrics_proxy.api.guard import Guard
+from llm_metrics_proxy.api.ports import GuardedNames
 from tests.analytics.database import Database, a_record
 from tests.api.service import client, ports
 from tests.api.test_server import running
@@ -114,6 +115,19 @@ def test_addresses_localhost_and_the_configured_name_are_answered(database: Data
 def test_nothing_else_passes_for_one_of_them(database: Database, host: str) -> None:
     http = client(database, allowed_hosts=frozenset({"metrics.lan"}))
     assert http.get("/health", headers={b"Host": host.encode("latin-1")}).status_code == 421
+
+
+def test_names_that_are_read_again_count_from_the_next_request_on(database: Database) -> None:
+    old, new = (GuardedNames(frozenset({name}), ()) for name in ("old.lan", "new.lan"))
+    newest = [old]
+    http = client(database, allowed_hosts=old.allowed_hosts, newest_names=lambda: newest[0])
+
+    def statuses() -> list[int]:
+        return [http.get("/health", headers={"Host": name}).status_code for name in ("old.lan", "new.lan")]
+
+    assert statuses() == [200, 421]
+    newest[0] = new
+    assert statuses() == [421, 200]
 
 
 def test_a_second_host_cannot_hide_behind_the_first(database: Database) -> None:

@@ -1,8 +1,9 @@
 import threading
+from typing import Any
 
 import pytest
 
-from llm_metrics_proxy.api.kept_answers import MAX_AGE_S, KeptAnswer, KeptAnswers, max_age_s
+from llm_metrics_proxy.api.kept_answers import KEPT_FOR_ITS_COST, KEPT_S, MAX_AGE_S, KeptAnswer, KeptAnswers, max_age_s
 from tests.analytics.database import Database, a_record
 from tests.api.service import client
 
@@ -50,6 +51,53 @@ def test_an_answer_is_made_once_for_all_who_take_one_of_its_age() -> None:
     assert kept.get("b", 5, make) == KeptAnswer(b"3", 0)
     assert kept.get("a", 0, make) == KeptAnswer(b"4", 0)  # who takes none that is older gets one of now
     assert kept.get("a", 5, make) == KeptAnswer(b"2", 0)  # which was not kept
+
+
+def test_what_cost_much_is_kept_for_longer_within_what_a_reader_takes() -> None:
+    clock, spent, made = Clock(), Clock(), list[float]()
+
+    def make() -> bytes:
+        spent.now_s += made[-1]
+        return b"%d" % len(made)
+
+    def asked(cost_s: float, age_s: int = MAX_AGE_S) -> KeptAnswer:
+        made.append(cost_s)
+        return kept.get("a", age_s, make)
+
+    kept = KeptAnswers(clock, spent_s=spent)
+    assert asked(0.01) == KeptAnswer(b"1", 0)
+    clock.now_s += KEPT_S
+    assert asked(2.0) == KeptAnswer(b"2", 0)  # the first was cheap
+    clock.now_s += 2 * KEPT_FOR_ITS_COST - 1
+    assert asked(2.0) == KeptAnswer(b"2", 2 * KEPT_FOR_ITS_COST - 1)
+    assert asked(2.0, age_s=100) == KeptAnswer(b"4", 0)  # of one reader it is too old
+
+
+def test_an_answer_until_now_is_as_good_a_little_later() -> None:
+    clock = Clock()
+    kept, made = KeptAnswers(clock), list[int]()
+
+    def asked(start_s: float) -> bytes:
+        made.append(1)
+        return kept.get("since", 30, lambda: b"%d" % len(made), start_s).body
+
+    assert [asked(1000), asked(1020), asked(1031), asked(1000)] == [b"1", b"1", b"3", b"4"]
+
+
+def test_the_route_of_what_changed_keeps_an_answer_for_the_same_length_until_now(database: Database) -> None:
+    database.add(a_record(1))
+    http, older = client(database), {"Cache-Control": "max-age=60"}
+
+    def asked(start: str, more: str = "") -> dict[str, Any]:
+        found: dict[str, Any] = http.get(f"/api/v1/changes?start={start}{more}", headers=older).json()
+        return found
+
+    first = asked("2026-03-01T11:30:00Z")
+    database.add(a_record(2))
+    assert asked("2026-03-01T11:30:20Z") == first  # which says what it is about
+    assert asked("2026-03-01T11:30:20Z", "&model=a") != first
+    assert asked("2026-03-01T11:32:00Z")["requests"] == 2
+    assert asked("2026-03-01T11:30:20Z", "&end=2026-03-02T00:00:00Z")["requests"] == 2
 
 
 def test_who_asks_while_an_answer_is_being_made_waits_for_it() -> None:

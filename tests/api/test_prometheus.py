@@ -11,15 +11,16 @@ from llm_metrics_proxy.api import prometheus_series
 from llm_metrics_proxy.api.health import Health, assess
 from llm_metrics_proxy.api.prometheus import Exposition
 from llm_metrics_proxy.counters import BOUNDS_MS, E2E_LATENCY, OVERHEAD, CounterBook, SeriesLabels
-from llm_metrics_proxy.counters import Series as Series_
 from llm_metrics_proxy.ingestion import IngestionStatus
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.storage.disk_space import DiskSpace
+from llm_metrics_proxy.telemetry import TelemetryStatus
 from llm_metrics_proxy.wire.error_types import OUTCOMES, TAXONOMY
 from tests.analytics.database import Database, a_record
 from tests.api.service import NOW_UNIX_S, RUNNING, client
 from tests.counting import count
 
+OPENMETRICS = "application/openmetrics-text"
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -236,9 +237,9 @@ def test_a_scrape_makes_the_lines_of_those_series_only_that_changed(monkeypatch:
     made: list[str] = []
     real = prometheus_series._lines
 
-    def lines(key: SeriesLabels, series: Series_) -> list[str]:
+    def lines(key: SeriesLabels, *more: Any) -> list[str]:
         made.append(key[0])
-        return real(key, series)
+        return real(key, *more)
 
     monkeypatch.setattr(prometheus_series, "_lines", lines)
     book = CounterBook()
@@ -249,6 +250,57 @@ def test_a_scrape_makes_the_lines_of_those_series_only_that_changed(monkeypatch:
     body = exposition.render(health(), "")[0]
     assert (sorted(made[:2]), made[2:]) == (["a", "b"], ["b"])
     assert body == Exposition(book).render(health(), "")[0]
+
+
+def exemplars_of(book: CounterBook, **more: Any) -> dict[str, list[Any]]:
+    """By histogram, of its buckets in their order; OpenMetrics' own parser refuses what breaks its rules."""
+    body, content_type = Exposition(book).render(health(), OPENMETRICS, **more)
+    assert content_type.startswith(OPENMETRICS)
+    families = parse_openmetrics(body.decode())  # type: ignore[no-untyped-call]
+    samples = [sample for family in families for sample in family.samples]
+    found: dict[str, list[Any]] = {}
+    for sample in samples:
+        if sample.exemplar is not None:
+            found.setdefault(sample.name.removesuffix("_bucket"), []).append(sample.exemplar)
+    return found
+
+
+def test_in_openmetrics_a_bucket_names_its_newest_request_and_the_clients_trace() -> None:
+    book = CounterBook()
+    traced = a_record(request_id="a" * 32, timestamp="2026-01-01T00:00:00Z", trace_id="b" * 32, trace_sampled=True)
+    count(book, a_record(request_id="c" * 32, timestamp="2025-12-31T23:59:59Z"), traced)
+    (exemplar,) = exemplars_of(book)["llm_proxy_time_to_first_token_seconds"]
+    assert exemplar.labels == {"trace_id": "b" * 32, "request_id": "a" * 32}
+    assert (exemplar.value, float(exemplar.timestamp)) == (0.12, 1767225601.125)
+    assert len(exemplars_of(book)) == len(BOUNDS_MS)
+    assert b" # {" not in Exposition(book).render(health(), "")[0]  # the text format has none
+
+
+def test_an_exemplar_names_a_trace_only_if_somebody_has_it() -> None:
+    def labels(sends_traces: bool, **facts: Any) -> dict[str, str]:
+        book = CounterBook()
+        count(book, a_record(request_id="a" * 32, **facts))
+        status = TelemetryStatus(sends_traces=sends_traces)
+        return dict(exemplars_of(book, telemetry=status)["llm_proxy_e2e_request_latency_seconds"][0].labels)
+
+    assert labels(sends_traces=False) == {"request_id": "a" * 32}
+    assert labels(sends_traces=True) == {"request_id": "a" * 32, "trace_id": "a" * 32}
+    assert labels(sends_traces=True, trace_id="b" * 32, trace_sampled=False) == {"request_id": "a" * 32}
+
+
+def test_an_exemplar_is_shown_with_the_count_that_it_belongs_to_and_stays_over_a_failed_transaction() -> None:
+    book = CounterBook()
+    stored = dict(count(book, a_record(request_id="a" * 32, timestamp="2026-01-01T00:00:00Z")))
+    book.observe(a_record(request_id="b" * 32, timestamp="2026-01-02T00:00:00Z"))
+    book.take_changes()
+    name = "llm_proxy_e2e_request_latency_seconds"
+    assert exemplars_of(book)[name][0].labels == {"request_id": "a" * 32}
+    book.load(stored.items())  # it failed
+    assert exemplars_of(book)[name][0].labels == {"request_id": "a" * 32}
+    count(book, a_record(request_id="c" * 32, timestamp="2025-01-01T00:00:00Z"))  # arrived last, ended first
+    assert exemplars_of(book)[name][0].labels == {"request_id": "a" * 32}
+    count(book, a_record(request_id="d" * 32, timestamp="no time"))
+    assert exemplars_of(book)[name][0].labels == {"request_id": "a" * 32}
 
 
 def test_the_total_of_errors_goes_on_from_what_2_x_counted() -> None:

@@ -2,6 +2,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from llm_metrics_proxy.analytics.answering import ask
@@ -14,6 +16,7 @@ from llm_metrics_proxy.analytics.heatmap import Heatmap, HeatmapQuery, map_heat
 from llm_metrics_proxy.analytics.query import Query
 from llm_metrics_proxy.analytics.result import Result
 from llm_metrics_proxy.analytics.slos import Slo
+from llm_metrics_proxy.export.arrow import table_of
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.analytics.database import NOON, Database, a_record
 from tests.api.service import NOW_UNIX_S, client
@@ -239,3 +242,51 @@ def test_a_comparison_says_of_how_many_records_and_which_groups_are_new_or_gone(
     rows = client(database).get("/api/v1/compare", params=params).json()["rows"]
     found = {row["key"]["model"]: (row.get("presence"), row["values"]["requests"]["previous_n"]) for row in rows}
     assert found == {"new": ("new", 0), "gone": ("gone", 1), "b": (None, 1)}
+
+
+ARROW: Final = "application/vnd.apache.arrow.stream"
+PARQUET: Final = "application/vnd.apache.parquet"
+
+
+@pytest.mark.parametrize(
+    ("more", "accepted", "media_type"),
+    [
+        ({}, "*/*", "application/json"),
+        ({}, ARROW, ARROW),
+        ({}, f"{PARQUET}, application/json;q=0.5", PARQUET),
+        ({"format": "arrow"}, "application/json", ARROW),
+        ({"format": "parquet"}, "*/*", PARQUET),
+        ({"format": "json"}, ARROW, "application/json"),
+    ],
+)
+def test_a_query_comes_as_the_table_that_is_asked_for(
+    filled: Database, more: dict[str, str], accepted: str, media_type: str
+) -> None:
+    http = client(filled)
+    asked = {**START, "metrics": "requests,response_time_ms.p95", "group_by": "time,model", **more}
+    response = http.get("/api/v1/query", params=asked, headers={"Accept": accepted})
+    assert (response.status_code, response.headers["content-type"]) == (200, media_type)
+    assert response.headers["vary"] == "Accept"
+    plain = http.get("/api/v1/query", params={**asked, "format": "json"})
+    result = msgspec.json.decode(plain.content, type=Result)
+    if media_type == ARROW:
+        assert pa.ipc.open_stream(response.content).read_all().equals(table_of(result))
+    elif media_type == PARQUET:
+        assert pq.read_table(pa.BufferReader(response.content)).equals(table_of(result))
+    else:
+        assert response.content == plain.content
+
+
+def test_an_answer_that_is_kept_is_kept_for_each_format(filled: Database) -> None:
+    http, kinds = client(filled), []
+    for accepted in (ARROW, "application/json", ARROW):
+        headers = {"Accept": accepted, "Cache-Control": "max-age=60"}
+        kinds.append(http.get("/api/v1/query", params=START, headers=headers).headers["content-type"])
+    assert kinds == [ARROW, "application/json", ARROW]
+
+
+def test_what_goes_wrong_is_json_whatever_is_asked_for(filled: Database) -> None:
+    for asked in ("metrics=reqests&format=arrow", "format=xlsx"):
+        response = client(filled).get(f"/api/v1/query?{asked}", headers={"Accept": PARQUET})
+        assert (response.status_code, response.json()["error"]["type"]) == (422, "invalid_request")
+    assert "there are: json, arrow, parquet" in response.json()["error"]["message"]

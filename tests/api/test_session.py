@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from llm_metrics_proxy.analytics.scope import ReadToken
 from llm_metrics_proxy.api.session import (
     LASTS_S,
     MOST_ATTEMPTS,
@@ -344,3 +345,19 @@ def test_guesses_at_one_moment_count_one_by_one(database: Database) -> None:
 
     codes = asyncio.run(story())
     assert (codes.count(401), codes.count(429)) == (MOST_ATTEMPTS, 3 * MOST_ATTEMPTS)
+
+
+def test_another_token_signs_out_who_held_the_old_one_and_nobody_else() -> None:
+    scoped = ReadToken(name="a", sha256="0" * 64, conditions=())
+    sessions = Sessions("the old token", [scoped])
+    whole, part = sessions.open(), sessions.open(scoped)
+    before = sessions.access([whole])
+    assert before is not None
+    assert sessions.still(before)
+    sessions.use([scoped], "the old token")
+    assert sessions.still(before), "the same token is no other one"
+    sessions.use([scoped], "the new token")
+    assert not sessions.still(before)
+    assert (sessions.knows([whole]), sessions.knows([part])) == (False, True)
+    assert not sessions.judge("192.0.2.1", b"the old token").right
+    assert sessions.judge("192.0.2.1", b"the new token").right

@@ -29,6 +29,13 @@ def folder(tmp_path: Path) -> Path:
     return site
 
 
+def test_the_types_of_the_api_are_text_and_need_no_token(database: Database, folder: Path) -> None:
+    (folder / "api.d.ts").write_text("export interface paths {}\n")
+    response = client(database, site=load(folder), token="t" * 20).get("/api.d.ts")
+    assert (response.status_code, response.text) == (200, "export interface paths {}\n")
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+
+
 @pytest.mark.parametrize("path", VIEW_PATHS)
 def test_every_view_is_the_page_and_is_asked_for_anew(database: Database, folder: Path, path: str) -> None:
     response = client(database, site=load(folder)).get(path)

@@ -51,12 +51,13 @@ def test_without_rules_both_are_empty_and_refuse_what_they_do_not_know(database:
 
 
 def test_prometheus_gets_what_is_known_and_no_number_for_what_is_not(watcher: Watcher) -> None:
-    values, types = scrape(CounterBook(), watch=watcher, telemetry=TelemetryStatus(7, 3, 0))
+    values, types = scrape(CounterBook(), watch=watcher, telemetry=TelemetryStatus(7, 3, 0, 5))
     assert only(values, "llm_proxy_slo_good_ratio", slo="s") == 0.75
     assert only(values, "llm_proxy_slo_objective_ratio", slo="unknown") == 0.9
     assert ("llm_proxy_slo_good_ratio", frozenset({("slo", "unknown")})) not in values
     assert only(values, "llm_proxy_alert_firing", alert="a") == 1
     assert only(values, "llm_proxy_alert_messages_waiting", alert="a") == 0
     assert only(values, "llm_proxy_otlp_spans_total") == 7
+    assert only(values, "llm_proxy_otlp_log_records_total") == 5
     assert only(values, "llm_proxy_otlp_dropped_total") == 3
     assert types["llm_proxy_slo_burn_rate"] == "gauge"

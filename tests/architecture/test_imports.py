@@ -11,6 +11,7 @@ SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 # Room → the rooms it may import. A room is a top-level module or package; a file of `OF_ITS_OWN` is a room too.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "extras": {"errors"},
     "columns": set(),
     "record": {"columns"},
     "scoreboard": set(),
@@ -57,7 +58,8 @@ ALLOWED: dict[str, set[str]] = {
     # What servers say of themselves: readers, the poller, and the answer that sets it beside records.
     "servers": {"errors", "storage", "storage.base", "analytics", "metrics_service"},
     "quotas": {"record", "storage.base"},
-    "counters": {"errors", "record", "storage.base", "wire", "quotas"},  # of wire: the names of outcomes
+    "exemplars": {"record"},
+    "counters": {"errors", "record", "storage.base", "wire", "quotas", "exemplars"},  # of wire: the names of outcomes
     "metrics_service": {"errors", "record", "storage.base", "wire"},
     "pricing": {"globs", "wire"},  # of wire: the table of endpoints, as telemetry
     "telemetry": {"errors", "record", "tls_reasons", "wire"},
@@ -76,38 +78,45 @@ ALLOWED: dict[str, set[str]] = {
         "columns", "record", "storage.base", "storage", "rollups", "analytics", "engines.operations", "migration",
     },
     "engines.clickhouse": {
-        "errors", "columns", "record", "storage.base", "storage", "metrics_service", "analytics", "store_address",
-        "engines.operations", "engines.report", "migration", "migration.model", "migration.formula",
+        "errors", "extras", "columns", "record", "storage.base", "storage", "metrics_service", "analytics",
+        "store_address", "engines.operations", "engines.report", "migration", "migration.model", "migration.formula",
     },
     "store_address": {"errors"},
-    "export": {"errors", "record", "analytics", "export.parquet"},
-    "export.parquet": {"record", "export", "metrics_service"},
+    "export": {"errors", "extras", "record", "analytics", "export.parquet", "export.arrow"},
+    "export.arrow": {"analytics"},
+    "export.parquet": {"record", "analytics", "export", "metrics_service"},
     "reports": {"errors", "analytics", "metrics_service"},
+    # What programs and notebooks ask with: the same values as the API, and nothing that knows a store.
+    "client": {"errors", "extras", "analytics", "metrics_service", "export.parquet", "export.arrow"},
+    # Tools for agents: questions of the API, asked by the client.
+    "mcp_server": {"errors", "record", "analytics", "metrics_service", "wire", "client"},
     "api": {
         "errors", "columns", "record", "storage.base", "scoreboard", "counters", "quotas", "analytics",
         "metrics_service", "ingestion", "wire", "export", "reports", "watch", "forwarded", "doors", "descriptors",
-        "servers",
+        "servers", "exemplars", "client", "mcp_server", "extras",
     },
     # Of analytics: which metrics there are.
     "config.values": set(),  # the settings as processes get them, without the library that validates them
-    "config": {"errors", "columns", "scoreboard", "globs", "doors", "machine", "analytics", "store_address"},
+    "config": {"errors", "extras", "columns", "scoreboard", "globs", "doors", "machine", "analytics", "store_address"},
     "listening": {"errors", "descriptors"},
-    "supervisor": {"errors", "scoreboard", "logs", "descriptors"},
+    "supervisor": {"errors", "scoreboard", "logs", "descriptors", "ownership"},
     "demo": {"errors", "logs"},
     "dashboard": set(),
+    "handbook": set(),
     # What starts the processes and what runs in the metrics process: it puts the other rooms together.
     "processes": {
         "errors", "scoreboard", "logs", "tls_reasons", "ownership", "process_memory", "proxy", "storage", "migration",
         "migration.model", "safe_migrations", "upkeep", "counters", "metrics_service", "pricing", "telemetry", "watch",
         "ingestion", "analytics", "engines", "store_address", "api", "config", "config.values", "listening",
-        "supervisor", "demo", "dashboard", "servers",
+        "supervisor", "demo", "dashboard", "handbook", "servers", "client", "mcp_server", "extras",
     },
     # Verbs. What a verb shares with a process comes from ``processes``; proxy and API are out of bounds.
     "cli": {
         "errors", "columns", "record", "scoreboard", "logs", "doors", "descriptors", "journal", "storage.base",
         "storage", "migration", "migration.model", "safe_migrations", "metrics_service", "pricing", "quotas", "watch",
         "analytics", "engines", "engines.operations", "engines.report", "store_address", "export", "reports",
-        "config", "listening", "supervisor", "demo", "dashboard", "processes", "servers",
+        "config", "listening", "supervisor", "demo", "dashboard", "processes", "servers", "ownership",
+        "machine",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -118,7 +127,7 @@ OF_ITS_OWN = {
     "engines.operations", "engines.report", "engines.sqlite", "engines.clickhouse",
     "config.values",
     "storage.base", "migration.model", "migration.timestamps", "migration.failures", "migration.failures_oracle",
-    "export.parquet",
+    "export.parquet", "export.arrow",
     "migration.token_times", "migration.token_times_oracle", "migration.formula", "migration.counts",
 }  # fmt: skip
 
@@ -138,7 +147,10 @@ ONLY_IN: dict[str, set[str]] = {
     "uvloop": {"proxy"},
     "fastapi": {"api"},
     "prometheus_client": {"api"},
-    "pyarrow": {"export.parquet"},
+    "pyarrow": {"export.parquet", "export.arrow", "client"},
+    "httpx2": {"client"},
+    "mcp": {"mcp_server"},
+    "mcp_types": {"mcp_server"},
     "jinja2": {"reports"},
     "genai_prices": {"pricing"},
     "opentelemetry": {"telemetry"},
@@ -146,7 +158,7 @@ ONLY_IN: dict[str, set[str]] = {
     "rich": {"cli"},
     "pydantic_settings": {"config"},
     "numpy": {"rollups", "storage", "engines.sqlite", "ingestion"},  # of the metrics process; never the workers
-    "semver": {"metrics_service", "storage", "migration", "analytics", "cli"},
+    "semver": {"metrics_service", "storage", "migration", "analytics", "cli", "processes"},
     "sqlite3": set(),
 }
 

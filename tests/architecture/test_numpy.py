@@ -9,7 +9,15 @@ import pytest
 @pytest.mark.system
 @pytest.mark.parametrize(
     "module",
-    ["proxy.worker", "proxy.fleet", "supervisor", "cli.serve", "cli.app", "config.settings", "storage.sqlite"],
+    [
+        "proxy.worker",
+        "proxy.fleet",
+        "supervisor",
+        "cli.serve",
+        "cli.app; llm_metrics_proxy.cli.app.application()",
+        "config.settings",
+        "storage.sqlite",
+    ],
 )
 def test_who_does_not_read_roll_ups_does_not_import_numpy(module: str) -> None:
     code = f"import sys, llm_metrics_proxy.{module}; sys.exit('numpy' in sys.modules)"

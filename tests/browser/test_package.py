@@ -26,6 +26,7 @@ ROOT: Final = Path(__file__).parents[2]
 LIMIT_S: Final = 900  # downloads, if pip has nothing in its cache
 LARGEST_BYTES: Final = 4 * 1024**2
 SITE: Final = "llm_metrics_proxy/dashboard/site/"
+HELP: Final = "llm_metrics_proxy/handbook/site/index.html.gz"
 PACKAGE: Final = f"llm_metrics_proxy-{APP_VERSION}"
 
 
@@ -92,10 +93,21 @@ def wheel_names(built: Built) -> set[str]:
 
 def test_the_wheel_holds_the_program_and_nothing_else(built: Built) -> None:
     names = wheel_names(built)
-    assert {name.split("/")[0] for name in names} == {"llm_metrics_proxy", f"{PACKAGE}.dist-info"}
-    assert {"llm_metrics_proxy/py.typed", "llm_metrics_proxy/__main__.py", f"{SITE}index.html"} <= names
+    assert {name.split("/")[0] for name in names} == {"llm_metrics_proxy", f"{PACKAGE}.dist-info", f"{PACKAGE}.data"}
+    shared = {name.removeprefix(f"{PACKAGE}.data/data/share/") for name in names if name.startswith(f"{PACKAGE}.data/")}
+    assert shared == {
+        "man/man1/llm-metrics-proxy.1",
+        "bash-completion/completions/llm-metrics-proxy",
+        "zsh/site-functions/_llm-metrics-proxy",
+        "fish/vendor_completions.d/llm-metrics-proxy.fish",
+    }
+    assert {"llm_metrics_proxy/release.json", "llm_metrics_proxy/processes/llm-metrics-proxy.service"} <= names
+    types = f"{SITE}api.d.ts"  # of the API, for programs of others
+    assert {"llm_metrics_proxy/py.typed", "llm_metrics_proxy/__main__.py", f"{SITE}index.html", types, HELP} <= names
     assert not [
-        name for name in names if re.search(r"(^|/)(tests?|node_modules|__pycache__)/|\.(map|ts|png|db)$", name)
+        name
+        for name in names - {types}
+        if re.search(r"(^|/)(tests?|node_modules|__pycache__)/|\.(map|ts|png|db)$", name)
     ]
     assert built.wheel.stat().st_size < LARGEST_BYTES
 
@@ -131,7 +143,25 @@ def test_the_wheel_in_an_empty_environment_shows_the_page(installed: Path, tmp_p
     opens(installed, tmp_path, open_at)
     run(installed / "pip", "check", cwd=tmp_path)
     assert run(installed / "llm-metrics-proxy", "version", cwd=tmp_path).split()[1] == APP_VERSION
+    assert run(installed / "llmmp", "version", cwd=tmp_path).split()[1] == APP_VERSION
     assert run(installed / "python", "-m", "llm_metrics_proxy", "version", cwd=tmp_path).split()[1] == APP_VERSION
+
+
+def test_what_the_wheel_alone_lacks_is_said_before_anything_starts(installed: Path, tmp_path: Path) -> None:
+    lacking = {"--store": ("clickhouse://me@localhost/llm", "clickhouse"), "--otlp-endpoint": ("http://[::1]", "otlp")}
+    for flag, (value, extra) in lacking.items():
+        done = subprocess.run(
+            [installed / "llmmp", "serve", flag, value],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.endswith(f"which is not installed: pip install 'llm-metrics-proxy[{extra}]'\n")
+        assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["a repository", "an sdist, without npm's registry"])

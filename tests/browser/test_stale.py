@@ -26,19 +26,27 @@ def test_a_metrics_process_that_ends_leaves_its_last_numbers(open_at: Open, tmp_
 
 
 def test_a_range_that_moves_on_keeps_them_too(open_at: Open, tmp_path: Path) -> None:
-    write(tmp_path / "metrics.db", a_day(2000, datetime.now(UTC)))
+    now = datetime.now(UTC)
+    write(tmp_path / "metrics.db", a_day(2000, now))
     with served(tmp_path) as address:
         visit = open_at(address, tolerates=unanswered)
+        visit.page.clock.install(time=now.replace(second=45))  # what changed is asked anew when a minute begins
         page = visit.go("/", range="1h")
         figure = page.locator(".stat .value").first.inner_text()
         assert int(figure) > 0
     expect(page.get_by_role("alert").filter(has_text="does not answer")).to_be_visible()
     visit.requested.clear()
+
+    def went_on() -> bool:
+        """To the next moment, and asked more than once."""
+        asked = visit.requested.count
+        return asked("/api/v1/query") > 10 and asked("/api/v1/changes") > 1
+
     for _look in range(PATIENCE_MS // 100):
-        if visit.requested.count("/api/v1/query") > 10:  # it went on to the next moment, and asked more than once
+        if went_on():
             break
         page.wait_for_timeout(100)
-    assert visit.requested.count("/api/v1/query") > 10
+    assert went_on()
     page.wait_for_timeout(4000)  # until the last attempt has failed
     expect(page.get_by_text("could not be loaded")).to_have_count(0)
     assert page.locator(".stat .value").first.inner_text() == figure

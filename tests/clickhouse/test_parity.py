@@ -245,7 +245,7 @@ def test_every_order(pair: Pair, name: str) -> None:
     for descending in (False, True):
         for selection in (RequestFilter(), filter_of(parse_conditions(["model!=gpt-4o"]), end=RANGES[2].end)):
             order = Order(name, descending)
-            same(pair, lambda records, by=order, chosen=selection: list(pages(records, chosen, by)))  # type: ignore[misc]
+            same(pair, lambda records, by=order, chosen=selection: list(pages(records, chosen, by, 101)))  # type: ignore[misc]
 
 
 def bounded(selection: RequestFilter) -> RequestFilter:
@@ -253,10 +253,10 @@ def bounded(selection: RequestFilter) -> RequestFilter:
     return replace(selection, start=selection.start or first, end=selection.end or last)
 
 
-def pages(records: Records, selection: RequestFilter, order: Order = NEWEST) -> Iterator[Any]:
+def pages(records: Records, selection: RequestFilter, order: Order = NEWEST, limit: int = 37) -> Iterator[Any]:
     cursor = None
     while True:
-        page = list_requests(records, selection, 37, cursor, order)
+        page = list_requests(records, selection, limit, cursor, order)
         yield page.items
         if (cursor := page.next_cursor) is None:
             return

@@ -1,5 +1,6 @@
 """Which value counts, where it came from, and the exact line for each thing that can be wrong."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -208,7 +209,7 @@ values = st.text(max_size=30) | st.from_regex(r"[a-z]*:?//[a-z@:/?]*", fullmatch
 def test_whatever_is_given_comes_to_settings_or_to_one_line_per_problem(
     flags: dict[str, str], environment: dict[str, str]
 ) -> None:
-    problems: list[str] = []
+    problems: Sequence[str] = []
     origins = dict.fromkeys(rows())
     try:
         origins = load(flags, environment).origins  # type: ignore[assignment]

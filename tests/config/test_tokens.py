@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_metrics_proxy.config.sources import load, shown
+from llm_metrics_proxy.config.faults import shown
+from llm_metrics_proxy.config.sources import load
 from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.processes.options import budget_rules, metrics_options, read_tokens

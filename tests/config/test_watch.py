@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from llm_metrics_proxy.analytics.slos import COMPLETED
-from llm_metrics_proxy.config.sources import load, shown
+from llm_metrics_proxy.config.faults import shown
+from llm_metrics_proxy.config.sources import load
 from llm_metrics_proxy.config.table import rows
 from llm_metrics_proxy.config.watch import MOST
 from llm_metrics_proxy.errors import SettingsError

@@ -14,7 +14,9 @@ def test_there_are_three_formats_and_their_names_are_the_ends_of_files() -> None
 def test_pyarrow_is_loaded_only_when_somebody_asks_for_parquet() -> None:
     code = """
 import sys
-import llm_metrics_proxy.cli.app, llm_metrics_proxy.api, llm_metrics_proxy.processes.metrics_process
+import llm_metrics_proxy.api, llm_metrics_proxy.processes.metrics_process
+from llm_metrics_proxy.cli.app import application
+application()
 from llm_metrics_proxy.export import FORMATS
 FORMATS["csv"].encoder(["arrival"]), FORMATS["jsonl"].encoder(["arrival"])
 assert "pyarrow" not in sys.modules

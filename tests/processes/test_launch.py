@@ -96,7 +96,7 @@ def test_processes_stop_in_the_order_in_which_records_flow(tmp_path: Path) -> No
     chosen, board = settings(tmp_path), Scoreboard.create()
     clients, readers = launch.listen_for_clients(chosen), launch.listen_for_readers(chosen)
     demo = launch.listen_for_demo()
-    simulated = launch.demo_spec(demo, traffic_to=clients.url)
+    simulated = launch.demo_spec(demo, chosen, traffic_to=clients.url)
     children = [
         *launch.worker_specs(loaded(chosen), demo.url, clients, board),
         launch.metrics_spec(loaded(chosen), readers, board),

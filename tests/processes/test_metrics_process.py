@@ -157,7 +157,7 @@ def test_what_is_stored_is_sent_to_an_otlp_receiver(tmp_path: Path) -> None:
         wait_until(lambda: receiver.spans, lambda: receiver.paths)
         metrics.process.send_signal(signal.SIGTERM)
         assert metrics.process.wait(30) == 0
-        assert receiver.metrics["gen_ai.client.operation.duration"].histogram.data_points[0].count == 1
+        assert receiver.metrics["gen_ai.client.inference.duration"].histogram.data_points[0].count == 1
         assert receiver.headers[0]["x-key"] == "k"
         metrics.close()
 

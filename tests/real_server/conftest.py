@@ -21,7 +21,9 @@ _PROGRAM: Final = Path(__file__).resolve().parents[2] / ".venv-litellm/bin/litel
 _START_LIMIT_S: Final = 180.0  # it imports for 10 s on a quiet machine
 
 TEXT: Final = "The proxy in front of me changes nothing, not even ünïcödé: 日本語, emoji 🙂."
-LONG_CHUNKS: Final = 5_000
+LONG_CHUNKS: Final = 20_000
+# It is streamed three letters at a time, and nobody waits for its end. LiteLLM takes 100 that are alike for a fault.
+_LONG: Final = "".join(f"{number % 1000:03}" for number in range(LONG_CHUNKS))
 _TOOL_CALL: Final = {
     "id": "call_1",
     "type": "function",
@@ -31,7 +33,7 @@ _MODELS: Final[dict[str, dict[str, Any]]] = {
     "mock-chat": {"mock_response": TEXT},
     "mock-tools": {"mock_response": "", "mock_tool_calls": [_TOOL_CALL]},
     "mock-embedding": {"mock_response": [0.25, -0.5, 1.0]},
-    "mock-long": {"mock_response": "abc" * LONG_CHUNKS},  # streamed three letters at a time: nobody waits for its end
+    "mock-long": {"mock_response": _LONG},
     "mock-overloaded": {"mock_response": "Exception: mock_streaming_error"},
     "mock-rate-limit": {"mock_response": "litellm.RateLimitError"},
     "mock-context": {"mock_response": "litellm.ContextWindowExceededError"},

@@ -141,7 +141,12 @@ def test_without_auto_migrate_it_is_refused_untouched_and_requests_are_served(
         assert not answers(f"127.0.0.1:{house.metrics_port}", "/health")
         notes = load.stop()
     assert house.database.read_bytes() == before
-    assert sorted(path.name for path in house.data_dir.iterdir()) == ["api_key_secret", "journal", "metrics.db"]
+    assert sorted(path.name for path in house.data_dir.iterdir()) == [
+        "api_key_secret",
+        "journal",
+        "metrics.db",
+        "serve.state",
+    ]
     with house.live() as stack:  # the person thought better of it; what waited in the journal is not lost
         wait_until(lambda: _is_idle(house), "the migration", _PATIENCE_S)
         _compare(notes, _settled(house, stack))

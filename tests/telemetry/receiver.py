@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -18,8 +19,11 @@ class Receiver:
 
     def __init__(self) -> None:
         self.status = 200
+        self.refused: set[str] = set()  # paths
         self.spans: list[Any] = []
         self.metrics: dict[str, Any] = {}  # the newest of each name
+        self.logs: list[Any] = []
+        self.schemas: set[str] = set()
         self.resources: list[dict[str, str]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
@@ -36,9 +40,10 @@ class Receiver:
                     body = gzip.decompress(body)
                 receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
                 receiver.paths.append(self.path)
-                if receiver.status == 200:
+                status = 404 if self.path in receiver.refused else receiver.status
+                if status == 200:
                     receiver.take(self.path, body)
-                self.send_response(receiver.status)
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -53,10 +58,17 @@ class Receiver:
                 self.resources.append({each.key: each.value.string_value for each in resource.resource.attributes})
                 for scope in resource.scope_spans:
                     self.spans += scope.spans
+                    self.schemas.add(scope.schema_url)
+        elif path == "/v1/logs":
+            for group in ExportLogsServiceRequest.FromString(body).resource_logs:
+                for scope in group.scope_logs:
+                    self.logs += scope.log_records
+                    self.schemas.add(scope.schema_url)
         else:
             for group in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                 for scope in group.scope_metrics:
                     self.metrics |= {metric.name: metric for metric in scope.metrics}
+                    self.schemas.add(scope.schema_url)
 
     @contextmanager
     def running(self) -> Iterator["Receiver"]:

@@ -337,5 +337,8 @@ def test_ids_do_not_make_endpoints_of_their_own(path: str, shown: str) -> None:
 
 @pytest.mark.system
 def test_a_verb_that_reads_nothing_loads_no_readers() -> None:
-    code = "import sys, llm_metrics_proxy.cli.app; sys.exit('llm_metrics_proxy.wire.endpoints' in sys.modules)"
+    code = (
+        "import sys; from llm_metrics_proxy.cli.app import application; application(); "
+        "sys.exit('llm_metrics_proxy.wire.endpoints' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,6 +4,7 @@ import { keepPreviousData, useQuery, type UseQueryResult } from "@tanstack/react
 import { QUERIES, useView } from "../app/view";
 import { instants, lengthMs } from "../state/range";
 import { get } from "./client";
+import { useKept } from "./kept";
 import { useComparable, useSelection } from "./query";
 
 export type Word = string | number | boolean | null;
@@ -42,6 +43,7 @@ export interface Movement {
 }
 
 export interface Changes {
+  readonly end: string | null;
   readonly requests: number;
   readonly requests_before: number;
   readonly false_alarm_rate: number;
@@ -51,23 +53,30 @@ export interface Changes {
   readonly changes: readonly Change[];
 }
 
+const PATH = "/api/v1/changes";
 const STEPS = 288; // of a range: five minutes of a day
 const SHORTEST_MS = 60_000;
 const LONGEST_MS = 900_000;
+const OLDEST = 8; // an eighth of the range
+
+const within = (ms: number) => Math.min(LONGEST_MS, Math.max(SHORTEST_MS, ms));
 
 /** How often it is asked anew: it looks at all there is, and readers of one range share an answer. Pure. */
-export function everyMs(length: number | null): number {
-  return Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (length ?? 0) / STEPS));
-}
+export const everyMs = (length: number | null): number => within((length ?? 0) / STEPS);
+
+/** How old an answer may be where it costs much to make another; the card says until when it looked. Pure. */
+export const oldestMs = (length: number | null): number => within((length ?? 0) / OLDEST);
 
 export function useChanges(): UseQueryResult<Changes> {
   const { zone, range, nowMs } = useView();
-  const every = everyMs(lengthMs(range));
+  const length = lengthMs(range);
+  const every = everyMs(length);
   const parameters = { ...useSelection(), ...instants(range, Math.floor(nowMs / every) * every), timezone: zone };
-  return useQuery({
+  const asked = useQuery({
     queryKey: [QUERIES, "changes", parameters],
-    queryFn: ({ signal }) => get<Changes>("/api/v1/changes", parameters, signal, every / 1000),
+    queryFn: ({ signal }) => get<Changes>(PATH, parameters, signal, oldestMs(length) / 1000),
     placeholderData: keepPreviousData,
     enabled: useComparable(),
   });
+  return useKept(asked, PATH, parameters);
 }

@@ -1,6 +1,5 @@
 /** Questions to the metrics engine: the shape of its answer, and the hook that every view asks through. */
 import { keepPreviousData, useQuery, type UseQueryResult } from "@tanstack/react-query";
-import { useRef } from "react";
 
 import { useScope, WHOLE_PATHS } from "../app/session";
 import { QUERIES, useView } from "../app/view";
@@ -8,7 +7,8 @@ import { useSpeech } from "../i18n";
 import { filtersOf } from "../state/search";
 import { bucketFor, bucketsOf, instants, isBucket, lengthMs, stepMs } from "../state/range";
 import { weekStart } from "../state/week";
-import { address, get, isUnanswered, type Parameters_ } from "./client";
+import { address, get, type Parameters_ } from "./client";
+import { useKept } from "./kept";
 
 export interface Cell {
   readonly value: number | null;
@@ -72,7 +72,7 @@ export function useSelection(): Parameters_ {
 /** An answer, and where it came from, so that others can ask the same. */
 export type Asked = Pick<UseQueryResult<Answer>, "data" | "error" | "refetch"> & { readonly address: string };
 
-/** The answer to a question about what the view selects. The last one stays while the next is on its way, or does not come. */
+/** The answer to a question about what the view selects. */
 export function useAnswer(question: Question): Asked {
   const { zone, range, nowMs } = useView();
   const { locale } = useSpeech();
@@ -87,15 +87,12 @@ export function useAnswer(question: Question): Asked {
     timezone: zone,
     week_start: question.bucket === "week" || question.groupBy?.includes("weekday") === true ? weekStart(locale) : undefined,
   };
-  const result = useQuery({
+  const asked = useQuery({
     queryKey: [QUERIES, nowMs, parameters], // the range of all records has no moment among its parameters
     queryFn: ({ signal }) => get<Answer>("/api/v1/query", parameters, signal, stepMs(range) / 2000),
     placeholderData: keepPreviousData,
   });
-  const last = useRef<Answer>(undefined);
-  if (result.data !== undefined) last.current = result.data;
-  const kept = isUnanswered(result.error) ? last.current : undefined;
-  return { ...result, data: result.data ?? kept, address: address("/api/v1/query", parameters) };
+  return { ...useKept(asked, "/api/v1/query", parameters), address: address("/api/v1/query", parameters) };
 }
 
 /** How long the range is; of all records, how far they reach, which a question finds out. `null`: not known yet. */
@@ -129,11 +126,12 @@ export function useComparable(): boolean {
 /** Asked again every `everyMs`, which may depend on what the last answer was. */
 export function useFetched<T>(path: string, parameters: Parameters_ = {}, everyMs?: number | ((last: T | undefined) => number)): UseQueryResult<T> {
   const refused = useScope() !== null && WHOLE_PATHS.has(path);
-  return useQuery({
+  const asked = useQuery({
     queryKey: [path, parameters],
     enabled: !refused,
     queryFn: ({ signal }) => get<T>(path, parameters, signal),
     placeholderData: keepPreviousData,
     ...(everyMs === undefined ? {} : { refetchInterval: typeof everyMs === "number" ? everyMs : (query: { state: { data: T | undefined } }) => everyMs(query.state.data) }),
   });
+  return useKept(asked, path, parameters);
 }

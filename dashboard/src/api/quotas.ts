@@ -2,7 +2,7 @@
 import { useFetched } from "./query";
 import type { components } from "./schema";
 
-const EVERY_MS = 15_000;
+const EVERY_MS = 30_000; // twenty pages ask, and neither moves fast
 export const QUOTAS = "/api/v1/quotas";
 export const BUDGETS = "/api/v1/budgets";
 export type Quota = components["schemas"]["LimitReport"];

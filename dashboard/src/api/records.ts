@@ -8,12 +8,14 @@ import { formatRange, instants } from "../state/range";
 import { type Filters, filtersOf } from "../state/search";
 import { keyOf, MOST_ROWS } from "../state/tail";
 import { get } from "./client";
+import { useKept } from "./kept";
 import { useTail } from "./live";
 import type { components } from "./schema";
 
 export type Record_ = Readonly<Record<string, string | number | boolean | null>>;
 type Page = components["schemas"]["RequestPage"];
 
+const PATH = "/api/v1/requests";
 const PAGE = 200;
 
 /** Pages belong to one moment and do not move under a reader: when the stream began, or when the tail was let go. */
@@ -35,9 +37,9 @@ export function useRecords() {
   const whole = cut && !running;
   const anchor = useAnchor(`${key} ${order}`, running ? tail.begun : 0, whole);
   const selection = useMemo(() => ({ ...(JSON.parse(key) as [Filters])[0], ...instants(range, anchor) }), [key, range, anchor]);
-  const pages = useInfiniteQuery({
+  const asked = useInfiniteQuery({
     queryKey: ["requests", selection, anchor, order],
-    queryFn: ({ pageParam, signal }) => get<Page>("/api/v1/requests", { ...selection, ...(order === NEWEST ? {} : { order }), limit: PAGE, cursor: pageParam }, signal),
+    queryFn: ({ pageParam, signal }) => get<Page>(PATH, { ...selection, ...(order === NEWEST ? {} : { order }), limit: PAGE, cursor: pageParam }, signal),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor ?? null,
     staleTime: Infinity,
@@ -45,6 +47,7 @@ export function useRecords() {
     enabled: !running || tail.begun > 0,
     placeholderData: keepPreviousData,
   });
+  const pages = useKept(asked, PATH, { ...selection, order });
   const rows = useMemo(() => {
     const stored = (pages.data?.pages ?? []).flatMap((page) => page.items as unknown as Record_[]);
     if (order !== NEWEST) return stored;

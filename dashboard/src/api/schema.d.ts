@@ -224,7 +224,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Any metrics by any dimensions */
+        /**
+         * Any metrics by any dimensions
+         * @description As `arrow` or `parquet`, by `format` or by the header Accept, a row of the answer is a row of a table: a column for each dimension, and for each metric its value and `<metric>.n`, the records it rests on. Units and meanings stand in the fields' metadata, and all else that the JSON answer says in the schema's, under `answer`.
+         */
         get: operations["read_query_api_v1_query_get"];
         put?: never;
         post?: never;
@@ -4459,6 +4462,8 @@ export interface operations {
                 limit?: number;
                 /** @description Add the values of the period of the same length before. */
                 compare?: boolean;
+                /** @description What the answer comes as; without it the header Accept decides, and JSON where that is open. `arrow` is Arrow's streaming format. */
+                format?: "json" | "arrow" | "parquet";
             };
             header?: never;
             path?: never;
@@ -4610,6 +4615,8 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Result"];
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             /** @description The header Host names somebody else. */

@@ -4,6 +4,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { QUERIES, useView } from "../app/view";
 import { instants, stepMs } from "../state/range";
 import { get } from "./client";
+import { useKept } from "./kept";
 import type { components } from "./schema";
 
 export const SERVERS = "/api/v1/servers";
@@ -17,9 +18,10 @@ export function useServers() {
   const { range, zone, nowMs } = useView();
   const { start, end } = instants(range, nowMs);
   const parameters = { start: start ?? new Date(nowMs - ALL_MS).toISOString(), end: end ?? undefined, timezone: zone };
-  return useQuery({
+  const asked = useQuery({
     queryKey: [QUERIES, SERVERS, nowMs, parameters],
     queryFn: ({ signal }) => get<ServersAnswer>(SERVERS, parameters, signal, stepMs(range) / 2000),
     placeholderData: keepPreviousData,
   });
+  return useKept(asked, SERVERS, parameters);
 }

@@ -5,6 +5,7 @@ import { QUERIES, useView } from "../app/view";
 import type { Speech } from "../i18n";
 import { sessionPath } from "../state/session_path";
 import { get } from "./client";
+import { useKept } from "./kept";
 import { useSelection } from "./query";
 import type { components } from "./schema";
 
@@ -22,6 +23,7 @@ export function cacheWords(request: SessionRequest, t: Speech["t"]): string | nu
   return isCacheState(request.cache) ? [t(CACHE_WORDS[request.cache]), request.cache_miss_reason].filter(Boolean).join(": ") : null;
 }
 
+const PATH = "/api/v1/sessions";
 const PAGE = 50;
 const REQUESTS = 2000;
 const LIST_EVERY_MS = 10_000;
@@ -32,14 +34,15 @@ export const DEFAULT_ORDER = "-total_tokens";
 export function useSessions(order: string) {
   const { live, nowMs } = useView();
   const parameters = { ...useSelection(), order, limit: PAGE };
-  return useInfiniteQuery({
+  const asked = useInfiniteQuery({
     queryKey: [QUERIES, "sessions", nowMs, parameters],
-    queryFn: ({ pageParam, signal }) => get<Schemas["SessionPage"]>("/api/v1/sessions", { ...parameters, cursor: pageParam }, signal),
+    queryFn: ({ pageParam, signal }) => get<Schemas["SessionPage"]>(PATH, { ...parameters, cursor: pageParam }, signal),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor ?? null,
     placeholderData: keepPreviousData,
     refetchInterval: live ? LIST_EVERY_MS : false,
   });
+  return useKept(asked, PATH, parameters);
 }
 
 /** One session, with as many pages of its requests as were asked for; again and again while it is live. */

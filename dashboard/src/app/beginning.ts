@@ -29,14 +29,25 @@ const KEPT = "own-request-came";
 const EVERY_MS = 5000;
 /** What the simulated clients write on each of their requests. */
 const NOT_SIMULATED = ["tag=(none)", "tag!=traffic=simulated"] as const;
+const LONG_MS = 3_600_000; // a request is told when it ends, and may have begun as long before
+let looked: string | undefined; // what began before has none of one's own
 
-const newest = (parameters: Readonly<Record<string, string>>, signal: AbortSignal) => get<Page>("/api/v1/requests", { limit: 1, ...parameters }, signal);
+const isThere = async (parameters: Readonly<Record<string, string | undefined>>, signal: AbortSignal) =>
+  (await get<Page>("/api/v1/requests", { limit: 1, ...parameters }, signal)).items.length > 0;
+
+/** One kind after the other, and what was looked through not again: where there is none, all records are read for it. */
+async function isOwnThere(signal: AbortSignal): Promise<boolean> {
+  const [start, next] = [looked, new Date(Date.now() - LONG_MS).toISOString()];
+  for (const where of NOT_SIMULATED) if (await isThere({ where, start }, signal)) return true;
+  looked = next;
+  return false;
+}
 
 /** Three questions for one record each: of many records, the first answer is the last. */
 async function begun(signal: AbortSignal): Promise<Beginning> {
-  const own = localStorage.getItem(KEPT) !== null || (await Promise.all(NOT_SIMULATED.map((where) => newest({ where }, signal)))).some(({ items }) => items.length > 0);
+  const own = localStorage.getItem(KEPT) !== null || (await isOwnThere(signal));
   if (own) localStorage.setItem(KEPT, "1");
-  if ((await newest({ end: new Date(Date.now() - YOUNG_MS).toISOString() }, signal)).items.length > 0) return { empty: false, ageMs: null, own };
+  if (await isThere({ end: new Date(Date.now() - YOUNG_MS).toISOString() }, signal)) return { empty: false, ageMs: null, own };
   const all = await get<{ records: number; start: string | null }>("/api/v1/query", { metrics: "requests" }, signal);
   return { empty: all.records === 0, ageMs: all.start === null ? null : Date.now() - Date.parse(all.start), own: own && all.records > 0 };
 }

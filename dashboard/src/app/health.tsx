@@ -17,7 +17,7 @@ interface HealthAnswer {
   readonly status: string;
   readonly app_version: string;
   readonly reasons: readonly string[];
-  readonly migration: { readonly blocks_data: boolean } | null;
+  readonly migration: { readonly phase: string; readonly blocks_data: boolean } | null;
 }
 interface MigrationAnswer {
   readonly phase: string;
@@ -110,7 +110,7 @@ export function RenewedNote({ loaded }: { loaded: string }) {
 }
 
 const MIGRATING_MS = 1000;
-const often = (last: MigrationAnswer | undefined) => (last === undefined || last.phase === "idle" ? EVERY_MS : MIGRATING_MS);
+const IDLE_MS = 15_000; // health says when a migration begins; a session that ended shows by then
 
 /** While history is incomplete: what is in the numbers of this page, and from when on nothing is missing. */
 function useHistoryWords(history: MigrationAnswer["history"]) {
@@ -126,7 +126,8 @@ function useHistoryWords(history: MigrationAnswer["history"]) {
 
 export function MigrationNote() {
   const { t, locale } = useSpeech();
-  const now = useFetched<MigrationAnswer>("/api/v1/migrations/current", {}, often);
+  const begun = (useFetched<HealthAnswer>("/health", {}, EVERY_MS).data?.migration?.phase ?? "idle") !== "idle";
+  const now = useFetched<MigrationAnswer>("/api/v1/migrations/current", {}, (last) => (begun || (last !== undefined && last.phase !== "idle") ? MIGRATING_MS : IDLE_MS));
   const data = now.data;
   const history = useHistoryWords(data?.history ?? null);
   if (data === undefined || (data.phase === "idle" && data.problem === null && history === null)) return null;

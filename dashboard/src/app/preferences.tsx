@@ -1,7 +1,7 @@
 /** What a reader chooses for themselves: theme, language, zone. */
 import { useQueryClient } from "@tanstack/react-query";
 
-import { signOut } from "../api/client";
+import { address, signOut } from "../api/client";
 import { type Language, LANGUAGES, useSpeech } from "../i18n";
 import { type Theme, THEMES } from "../state/search";
 import type { Session } from "./session";
@@ -55,6 +55,9 @@ export function Preferences({ session, showKeys }: Props) {
         <button type="button" className="link" onClick={showKeys} aria-keyshortcuts="?">
           {t("keys.title")}
         </button>
+        <a className="link" href={address("/help/")} target="_blank" rel="noreferrer">
+          {t("help.title")}
+        </a>
         {session.signed_in && (
           <button type="button" className="link" onClick={leave}>
             {t("signin.out")}

@@ -4,6 +4,7 @@ import { useComparable } from "../api/query";
 import { useFilterLabel } from "../app/filters";
 import { useView } from "../app/view";
 import { count, percent, withUnit } from "../format/numbers";
+import { clock } from "../format/times";
 import { useSpeech } from "../i18n";
 import type { Key } from "../i18n/words";
 import { written } from "../state/conditions";
@@ -164,6 +165,7 @@ function part(row: Movement, value: number | null, moved: (of: { metric: string;
 
 function Body({ data }: { data: Changes }) {
   const { t, locale } = useSpeech();
+  const { range, zone } = useView();
   const label = useFilterLabel();
   const nothing = data.tested === 0 ? "changes.tooFew" : "changes.none";
   return (
@@ -179,7 +181,10 @@ function Body({ data }: { data: Changes }) {
       )}
       <Overall rows={data.overall} />
       {data.not_looked_at.length > 0 && <p className="muted">{t("changes.missed", { names: data.not_looked_at.map(label).join(", ") })}</p>}
-      {data.tested > 0 && <p className="muted small">{t("changes.compared", { n: count(data.tested, locale), rate: percent(data.false_alarm_rate, locale) })}</p>}
+      <p className="muted small">
+        {data.tested > 0 && t("changes.compared", { n: count(data.tested, locale), rate: percent(data.false_alarm_rate, locale) })}
+        {data.end !== null && range.kind === "relative" && ` ${t("live.updated", { time: clock(Date.parse(data.end), locale, zone) })}`}
+      </p>
     </div>
   );
 }

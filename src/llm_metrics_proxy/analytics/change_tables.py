@@ -193,8 +193,9 @@ def _table_of(before: SourceResult, after: SourceResult, blocks: int, *, one_nam
                 part = one.part(group)
                 if not part[0]:
                     continue
-                empty: tuple[list[Part], list[Part]] = ([(0, 0.0)] * blocks, [(0, 0.0)] * blocks)
-                of_key = numbers[one.name].setdefault(key, empty)
+                of_key = numbers[one.name].get(key)
+                if of_key is None:
+                    of_key = numbers[one.name][key] = ([(0, 0.0)] * blocks, [(0, 0.0)] * blocks)
                 of_key[period][block] = part
     return SumsTable(
         {

@@ -24,7 +24,7 @@ Value = tuple[float | None, int]  # the number, and of how many records it is
 
 class Measure(NamedTuple):
     """One metric. ``value`` takes a group and the seconds of the range that the group is about; ``out_of`` counts the
-    records that could have it, of which coverage is a share."""
+    records that could have it, of which coverage is a share. ``holds``: integer or number, whatever the records are."""
 
     name: str
     unit: str
@@ -32,6 +32,7 @@ class Measure(NamedTuple):
     needs: Needs
     value: Callable[[Aggregates, float], Value]
     out_of: Callable[[Aggregates], int] = lambda group: group.count("requests")
+    holds: str = "number"
 
 
 def _requests(group: Aggregates, _: float) -> Value:
@@ -96,7 +97,7 @@ _ENDED: Final = Needs(counts=frozenset({"succeeded", "failed"}))
 _OPEN: Final = Needs(moments=frozenset({"response_time_ms"}))
 
 _ROWS: Final = (
-    Measure("requests", "requests", "records selected", Needs(), _requests),
+    Measure("requests", "requests", "records selected", Needs(), _requests, holds="integer"),
     Measure("success_rate", "", "completed / (completed + failed), 0 to 1", _ENDED, _share_of_ended("succeeded")),
     Measure("error_rate", "", "failed / (completed + failed), 0 to 1", _ENDED, _share_of_ended("failed")),
     Measure(
@@ -120,6 +121,7 @@ _ROWS: Final = (
         "counted whenever one begins",
         Needs(moments=frozenset({"response_time_ms"}), peak=True),
         _concurrency_max,
+        holds="integer",
     ),
     Measure(
         "goodput",
@@ -197,7 +199,12 @@ STATISTICS: Final = {
 _PERCENTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)", re.ASCII)
 NAMED: Final[dict[str, Measure]] = {row.name: row for row in _ROWS} | {
     name: Measure(
-        name, metric.unit, f"sum of: {metric.meaning}", Needs(moments=frozenset({name})), _moment(name, "sum")
+        name,
+        metric.unit,
+        f"sum of: {metric.meaning}",
+        Needs(moments=frozenset({name})),
+        _moment(name, "sum"),
+        holds=metric.kind.holds,
     )
     for name, metric in SUMS.items()
 }
@@ -218,7 +225,8 @@ def measure(name: str, parameter: str = "metrics") -> Measure:
         unit = "requests" if statistic == "count" else unit
         extremes = frozenset({column}) if statistic in {"min", "max"} else frozenset()
         meaning, needs = STATISTICS[statistic], Needs(moments=frozenset({column}), extremes=extremes)
-        return Measure(name, unit, f"{meaning} of: {metric.meaning}", needs, _moment(column, statistic))
+        holds = {"count": "integer", "mean": "number"}.get(statistic, metric.kind.holds)
+        return Measure(name, unit, f"{meaning} of: {metric.meaning}", needs, _moment(column, statistic), holds=holds)
     percentile = _PERCENTILE.fullmatch(statistic)
     if percentile is None or not 0.1 <= float(percentile[1]) <= 99.9:
         known = (*STATISTICS, *_PERCENTILES_SHOWN)

@@ -1,7 +1,7 @@
 """Moments as people write them and as records have them: text whose order is that of time. Pure."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from llm_metrics_proxy.errors import QueryError
@@ -36,6 +36,24 @@ def parse_time(text: str, parameter: str) -> datetime:
         parameter,
         f"{text[:64]!r} is not an ISO 8601 date or time such as 2026-01-31 or 2026-01-31T12:00:00+01:00{hint}",
     )
+
+
+_AGE: Final = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment_or_age(text: str, parameter: str, now: datetime) -> datetime:
+    """The same, or an age such as ``24h`` counted back from ``now``, which is aware. Raises ``QueryError``."""
+    age = _AGE.fullmatch(text)
+    if age is None:
+        try:
+            return parse_time(text, parameter)
+        except QueryError as error:
+            raise QueryError(parameter, f"{parameter}: {error}; or give an age such as 24h") from error
+    try:
+        return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    except OverflowError as error:
+        raise QueryError(parameter, f"{parameter}: {text} ago is before the calendar begins") from error
 
 
 def _moment(text: str) -> datetime | None:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from llm_metrics_proxy.analytics.history import with_history
 from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.api.migrations import MigrationBlocksDataError
-from llm_metrics_proxy.errors import QueryError, StoreBusyError, StoreError
+from llm_metrics_proxy.errors import MissingExtraError, QueryError, StoreBusyError, StoreError
 
 _encode: Final = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
@@ -93,6 +93,11 @@ def store_error(_: Request, error: Exception) -> Response:
     return error_response(503, "store_unavailable", str(error), headers={"Retry-After": str(_MISSING_RETRY_S)})
 
 
+def missing_extra(_: Request, error: Exception) -> Response:
+    """What was asked for takes a part of the package that is not installed here."""
+    return error_response(HTTPStatus.NOT_IMPLEMENTED, "not_installed", str(error))
+
+
 def blocked(_: Request, error: Exception) -> Response:
     """The database is being made ready: the message says how far that is, and Retry-After how long it takes."""
     assert isinstance(error, MigrationBlocksDataError)
@@ -122,6 +127,7 @@ HANDLERS: Final = {
     QueryError: query_error,
     RequestValidationError: validation_error,
     StoreError: store_error,
+    MissingExtraError: missing_extra,
     MigrationBlocksDataError: blocked,
     HTTPException: http_error,
 }

@@ -1,5 +1,6 @@
 """The application: which path asks which question. Routes are plain functions, so FastAPI runs them in its threads."""
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import FastAPI, Path, Query, Request
@@ -16,13 +17,14 @@ from llm_metrics_proxy.analytics import (
     summarise,
 )
 from llm_metrics_proxy.analytics.history import history_of
-from llm_metrics_proxy.api import docs_page, migrations, prometheus
+from llm_metrics_proxy.api import docs_page, help_pages, migrations, prometheus
 from llm_metrics_proxy.api.answers import HANDLERS, data_response, error_response, json_response
 from llm_metrics_proxy.api.dependencies import DataRoutes
 from llm_metrics_proxy.api.export_routes import add_export_routes
 from llm_metrics_proxy.api.guard import Guard
 from llm_metrics_proxy.api.health import Health, Readiness, assess
 from llm_metrics_proxy.api.live_routes import add_live_routes
+from llm_metrics_proxy.api.mcp_routes import add_mcp_routes
 from llm_metrics_proxy.api.openapi import document
 from llm_metrics_proxy.api.parameters import ErrorsParameters, FilterParameters, ListParameters
 from llm_metrics_proxy.api.ports import ApiPorts
@@ -57,10 +59,11 @@ def create_app(ports: ApiPorts) -> FastAPI:
         sessions=ports.sessions,
         allowed_hosts=ports.allowed_hosts,
         trusted_proxies=ports.trusted_proxies,
-        open_paths=frozenset({*VIEW_PATHS, *(f"/{name}" for name in ports.site)}),
+        open_paths=frozenset({*VIEW_PATHS, *(f"/{name}" for name in ports.site)}) | help_pages.paths(ports.help_pages),
         scoped=ScopedApps(ports, _scoped_app).of,
+        newest=ports.newest_names,
     )
-    return _app(ports, [guard])
+    return _app(ports, [guard], lambda: _app(ports, []))
 
 
 def _scoped_app(ports: ApiPorts) -> FastAPI:
@@ -70,7 +73,8 @@ def _scoped_app(ports: ApiPorts) -> FastAPI:
     return app
 
 
-def _app(ports: ApiPorts, middleware: list[Middleware]) -> FastAPI:
+def _app(ports: ApiPorts, middleware: list[Middleware], unguarded: Callable[[], FastAPI] | None = None) -> FastAPI:
+    """``unguarded``: makes the same without the guard, for what asks from inside; none: it is so itself."""
     app = FastAPI(
         title="LLM Metrics Proxy",
         version=APP_VERSION,
@@ -101,6 +105,8 @@ def _app(ports: ApiPorts, middleware: list[Middleware]) -> FastAPI:
     ):
         add(routes, ports)
     add_session_routes(app, ports.sessions, APP_VERSION, ports.reader, lambda: (ports.proxy_url, ports.simulated()))
+    add_mcp_routes(app, unguarded or (lambda: app))
+    help_pages.add_help_routes(app, ports.help_pages)
     add_site_routes(app, ports.site)
     app.openapi = lambda: document(app, with_token=ports.sessions is not None)  # type: ignore[method-assign]
     return app

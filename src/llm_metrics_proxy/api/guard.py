@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_metrics_proxy.analytics.scope import ReadToken
 from llm_metrics_proxy.api.answers import error_response, too_many_attempts
+from llm_metrics_proxy.api.ports import GuardedNames
 from llm_metrics_proxy.api.scope import ABORT, ASKED_FOR_HEAD, REFUSAL, with_asker, with_one_slash
 from llm_metrics_proxy.api.session import SessionAccess, Sessions
 from llm_metrics_proxy.api.session_routes import PATH as SESSION_PATH
@@ -68,12 +69,14 @@ class Guard:
         open_paths: Set[str] = frozenset(),
         trusted_proxies: tuple[str, ...] = (),
         scoped: Callable[[ReadToken], ASGIApp] | None = None,
+        newest: Callable[[], GuardedNames] | None = None,
     ) -> None:
         """``sessions`` know the token and the browsers that gave it; none: no token is needed.
 
         ``allowed_hosts``: names that Host may have without a token, besides IP addresses and localhost. ``open_paths``:
         files without data, such as the sign-in page. ``trusted_proxies``: networks of peers whose forwarding headers
-        are believed. ``scoped`` answers those whose token sees some records only, in place of ``app``.
+        are believed. ``scoped`` answers those whose token sees some records only, in place of ``app``. ``newest``:
+        what has been read again of names and proxies, the same value as long as that is the newest.
         """
         self._app = app
         self._scoped = scoped
@@ -81,12 +84,19 @@ class Guard:
         self._open_paths = OPEN_PATHS | open_paths
         self._hosts = HostRule(map(host_name, allowed_hosts), any_address=True)
         self._trusted = trusted_proxies
+        self._newest, self._used = newest, newest and newest()
+
+    def _follow(self) -> None:
+        if self._newest is not None and (newest := self._newest()) is not self._used:
+            self._hosts = HostRule(map(host_name, newest.allowed_hosts), any_address=True)
+            self._trusted, self._used = newest.trusted_proxies, newest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._follow()
         scope = with_one_slash(scope)
         headers = Headers(scope=scope)
         client = asker(scope["client"][0] if scope.get("client") else "", headers.items(), self._trusted)
@@ -155,12 +165,14 @@ class Guard:
         given = _bearer(headers)
         if not given:
             return _Admission(_unauthorised())
+        generation = sessions.generation  # before it is judged: a token that is replaced meanwhile does not count
         verdict = sessions.judge(client.address, given)
         if verdict.wait_s > 0:
             return _Admission(too_many_attempts(verdict.wait_s))
         if not verdict.right:
             return _Admission(_unauthorised())
-        return _Admission(None, lambda: sessions.still(SessionAccess(verdict.token)), verdict.token)
+        access = SessionAccess(verdict.token, generation if verdict.token is None else 0)
+        return _Admission(None, lambda: sessions.still(access), verdict.token)
 
     def _is_known(self, hosts: list[str]) -> bool:
         """Only HTTP/1.0 may lack Host: load balancers that check /health do, browsers do not."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from llm_metrics_proxy.analytics import MigrationRun
@@ -116,12 +117,20 @@ class Telemetry(Protocol):
     """How sending telemetry fares."""
 
     @property
+    def sends_traces(self) -> bool:
+        """Whether each request is sent as a span; it does not change while the process runs."""
+
+    @property
     def spans_sent(self) -> int:
         """That the receiver took."""
 
     @property
+    def events_sent(self) -> int:
+        """Log records that it took."""
+
+    @property
     def dropped(self) -> int:
-        """Records and spans that it did not get."""
+        """Records, spans and log records that it did not get."""
 
 
 class TurnedAway(NamedTuple):
@@ -129,6 +138,13 @@ class TurnedAway(NamedTuple):
 
     readers: int = 0
     lately: bool = False
+
+
+class GuardedNames(NamedTuple):
+    """Settings of the guard that can be read again."""
+
+    allowed_hosts: frozenset[str]
+    trusted_proxies: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -147,6 +163,7 @@ class ApiPorts:
     sessions: Sessions | None = None
     allowed_hosts: frozenset[str] = frozenset()
     trusted_proxies: tuple[str, ...] = ()  # networks of peers whose forwarding headers are believed
+    newest_names: Callable[[], GuardedNames] | None = None  # of both, once they were read again
     versions: Mapping[str, str] = field(default_factory=dict)
     ingests: bool = True  # false: other processes store what is recorded
     answers: bool = True  # false: other processes answer questions; this one says how it fares
@@ -154,6 +171,7 @@ class ApiPorts:
     # name, group, value, origin, meaning of each; secrets are hidden already
     settings: Callable[[], Sequence[Mapping[str, str]]] = tuple
     site: Mapping[str, Asset] = field(default_factory=dict)  # the dashboard's files by path; none: it was not built
+    help_pages: Mapping[str, Path] = field(default_factory=dict)  # files of the documentation by path, from its root
     watch: WatchPorts | None = None  # none: nothing is watched here
     windows: Callable[[], list[tuple[LimitWindow, ...]]] | None = None  # of servers' limits; none: those of ``book``
     reader: ReadToken | None = None  # whose part of the records this is; none: all of them

@@ -21,7 +21,13 @@ from llm_metrics_proxy.api.health import (
     WorkerHealth,
 )
 from llm_metrics_proxy.api.ports import Telemetry, WatchPorts
-from llm_metrics_proxy.api.prometheus_series import FAMILIES, PREFIX, SeriesLines
+from llm_metrics_proxy.api.prometheus_series import (
+    FAMILIES,
+    PREFIX,
+    SeriesLines,
+    of_clients_traces,
+    of_every_trace,
+)
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.quotas import Outlook, QuotaLeft, look_ahead
 from llm_metrics_proxy.servers.seen import AskingState, GpuSeen, Seen, ServerSeen
@@ -31,6 +37,7 @@ from llm_metrics_proxy.watch.evaluation import AlertReport, SloReport
 _T = TypeVar("_T")
 FIRING: Final = "firing"
 _OPENMETRICS_END: Final = b"# EOF\n"
+_OPENMETRICS: Final = "application/openmetrics-text"
 _Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
 _GAUGE: Final = GaugeMetricFamily
 _COUNTER: Final = CounterMetricFamily
@@ -229,9 +236,12 @@ class _Live(Collector):
         yield from _families(_SERVER_METRICS, {"backend_name": lambda one: one.name}, self._servers.servers)
         yield from _families(_GPU_METRICS, {"gpu": lambda one: one.name}, self._servers.gpus)
         if self._telemetry is not None:
-            sent, dropped = self._telemetry.spans_sent, self._telemetry.dropped
-            yield CounterMetricFamily(PREFIX + "otlp_spans", "Spans that the receiver took.", sent)
-            yield CounterMetricFamily(PREFIX + "otlp_dropped", "Records and spans that it did not get.", dropped)
+            for name, text, n in (
+                ("otlp_spans", "Spans that the receiver took.", self._telemetry.spans_sent),
+                ("otlp_log_records", "Log records that the receiver took.", self._telemetry.events_sent),
+                ("otlp_dropped", "Records, spans and log records that it did not get.", self._telemetry.dropped),
+            ):
+                yield CounterMetricFamily(PREFIX + name, text, n)
 
     def _watched_families(self) -> Iterator[Metric]:
         slos, alerts = (self._watch.slos(), self._watch.alerts()) if self._watch is not None else ([], [])
@@ -311,8 +321,10 @@ class Exposition:
     ) -> tuple[bytes, str]:
         """Body and content type: the text format, or OpenMetrics if ``accept`` names it. ``now``: Unix seconds."""
         encoder, content_type = choose_encoder(accept)
+        words = of_every_trace if telemetry is not None and telemetry.sends_traces else of_clients_traces
         parts: list[bytes] = []
-        for family, lines in zip(FAMILIES, self._series.now(), strict=True):
+        all_lines = self._series.now(words if content_type.startswith(_OPENMETRICS) else None)
+        for family, lines in zip(FAMILIES, all_lines, strict=True):
             # A model that is not text must not cost everybody all metrics.
             parts += (encoder(_Only(family)).removesuffix(_OPENMETRICS_END), lines.encode(errors="replace"))
         quotas = [_LimitNow(each.newest, look_ahead(each, now)) for each in self._quotas.current(now)]

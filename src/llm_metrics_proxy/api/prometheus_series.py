@@ -1,4 +1,4 @@
-"""What the ``CounterBook`` counted, as lines of the exposition formats; the same lines serve both of them.
+"""What the ``CounterBook`` counted, as lines of the exposition formats; OpenMetrics alone has exemplars.
 
 A hundred models make tens of thousands of lines, and between two scrapes few series change: the lines of a series are
 made once for each state that was stored. What was never counted has no line, as most combinations never are: no kind
@@ -16,7 +16,17 @@ from typing import Final, NamedTuple
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
-from llm_metrics_proxy.counters import BOUNDS_MS, CounterBook, Series, SeriesLabels, decoded, outcomes_with_zeros
+from llm_metrics_proxy import exemplars
+from llm_metrics_proxy.counters import (
+    BOUNDS_MS,
+    CounterBook,
+    Series,
+    SeriesLabels,
+    ShownSeries,
+    decoded,
+    outcomes_with_zeros,
+)
+from llm_metrics_proxy.exemplars import Exemplar, Exemplars
 from llm_metrics_proxy.wire.error_types import OUTCOMES, TAXONOMY
 
 PREFIX: Final = "llm_proxy_"
@@ -144,28 +154,50 @@ FAMILIES: Final[tuple[Metric, ...]] = (
 )
 
 
+def of_clients_traces(exemplar: Exemplar) -> str:
+    """What is appended to a bucket's line, where clients alone send traces."""
+    own = exemplar.trace_id == exemplar.request_id
+    return _exemplar(exemplar, None if own else exemplar.trace_id)
+
+
+def of_every_trace(exemplar: Exemplar) -> str:
+    """The same where this program sends a span of each request."""
+    return _exemplar(exemplar, exemplar.trace_id)
+
+
+def _exemplar(exemplar: Exemplar, trace_id: str | None) -> str:
+    """OpenMetrics, "Exemplars": at most 128 characters of labels; these are 82. The ids are hex."""
+    trace = "" if trace_id is None else f'trace_id="{trace_id}",'
+    return f' # {{{trace}request_id="{exemplar.request_id}"}} {exemplar.value_ms / 1000!r} {exemplar.ended_s:.3f}'
+
+
+ExemplarWords = Callable[[Exemplar], str]
+
+
 class SeriesLines:
     """The lines of every family in ``FAMILIES``, in that order. From any thread."""
 
     def __init__(self, book: CounterBook) -> None:
         self._book = book
-        self._kept: dict[SeriesLabels, tuple[bytes, list[str]]] = {}
+        self._kept: dict[tuple[SeriesLabels, ExemplarWords | None], tuple[ShownSeries, list[str]]] = {}
         self._lock = threading.Lock()
 
-    def now(self) -> list[str]:
-        """As last stored, all of one commit, sorted by labels."""
+    def now(self, words: ExemplarWords | None = None) -> list[str]:
+        """As last stored, all of one commit, sorted by labels. ``words`` of exemplars; none: without them."""
         shown = self._book.shown()
         with self._lock:
-            for key, state in shown.items():
-                kept = self._kept.get(key)
-                if kept is None or kept[0] != state:
-                    self._kept[key] = (state, _lines(key, decoded(state)))
-            lines = [self._kept[key][1] for key in sorted(shown)]
+            for key, series in shown.items():
+                kept = self._kept.get((key, words))
+                if kept is None or kept[0] is not series:
+                    self._kept[key, words] = (series, _lines(key, series, words))
+            lines = [self._kept[key, words][1] for key in sorted(shown)]
         return ["".join(of_family) for of_family in zip(_AT_START, *lines, strict=True)]
 
 
-def _lines(key: SeriesLabels, series: Series) -> list[str]:
+def _lines(key: SeriesLabels, shown: ShownSeries, words: ExemplarWords | None) -> list[str]:
     """One text for each family; empty where nothing was counted."""
+    series: Series = decoded(shown.state)
+    newest: Exemplars = exemplars.NONE if words is None else shown.exemplars
     *names, streaming = key
     labels = _labels(_LABELS, (*names, "true" if streaming else "false"))
     found = [
@@ -181,7 +213,11 @@ def _lines(key: SeriesLabels, series: Series) -> list[str]:
             found.append("")
             continue
         start = f"{PREFIX}{name}_bucket{{{labels}"
-        buckets = [f"{start}{bound}{n}\n" for bound, n in zip(_BOUND_LABELS[name], counts, strict=True)]
+        ends = {} if words is None else {at: words(one) for at, one in newest.get(name, {}).items()}
+        buckets = [
+            f"{start}{bound}{n}{ends.get(at, '')}\n"
+            for at, (bound, n) in enumerate(zip(_BOUND_LABELS[name], counts, strict=True))
+        ]
         total = f"{PREFIX}{name}_count{{{labels}}} {counts[-1]}\n"
         found.append("".join((*buckets, total, f"{PREFIX}{name}_sum{{{labels}}} {histogram.sum_ms / 1000!r}\n")))
     return found

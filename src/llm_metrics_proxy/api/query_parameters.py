@@ -17,6 +17,8 @@ from llm_metrics_proxy.analytics.heatmap import MAX_LINES, HeatmapQuery
 from llm_metrics_proxy.analytics.query import MAX_ROWS, Query
 from llm_metrics_proxy.analytics.slos import MAX_SLOS, parse_slo
 from llm_metrics_proxy.api.parameters import FilterParameters, Flag
+from llm_metrics_proxy.errors import QueryError
+from llm_metrics_proxy.export import RESULT_FORMATS
 
 _Absent = SkipJsonSchema[None]
 _Name = Annotated[str, Field(min_length=1, max_length=160)]
@@ -64,6 +66,8 @@ _Groups = Annotated[int, Field(ge=1, le=MAX_ROWS, description="Groups shown; all
 _Compare = Annotated[Flag, Field(description="Add the values of the period of the same length before.")]
 
 
+JSON: Final = "json"
+_QUERY_FORMATS: Final = (JSON, *RESULT_FORMATS)
 _SHAPE: Final = ("bucket", "order", "limit", "compare")  # fields of a query that a route may have
 
 
@@ -112,6 +116,21 @@ class QueryParameters(_QueryParameters):
     order: _Order = None
     limit: _Groups = 100
     compare: _Compare = False
+    format: Annotated[
+        _Name | _Absent,
+        Field(
+            description="What the answer comes as; without it the header Accept decides, and JSON where that is open. "
+            "`arrow` is Arrow's streaming format.",
+            json_schema_extra={"enum": list(_QUERY_FORMATS)},
+        ),
+    ] = None
+
+    def checked_format(self) -> str | None:
+        """Raises ``QueryError`` if there is no such format."""
+        if self.format is not None and self.format not in _QUERY_FORMATS:
+            known = ", ".join(_QUERY_FORMATS)
+            raise QueryError("format", f"there is no format {self.format[:64]!r}; there are: {known}")
+        return self.format
 
 
 class TimeseriesParameters(_QueryParameters):

@@ -49,7 +49,10 @@ HARMLESS: Final = {
     "/ready": "supervisors ask it without any token",
     "/docs": _NO_DATA,
     "/openapi.json": _NO_DATA,
+    "/help": _NO_DATA,
+    "/help/{name:path}": _NO_DATA,
     "/session": "it says who asks, and signs in and out",
+    "/mcp": "its tools ask the paths of this table, of the application for the same scope",
 }
 REFUSED: Final = {
     "/metrics": "Prometheus' counters are about all requests",

@@ -42,9 +42,13 @@ class SignInVerdict(NamedTuple):
 
 
 class SessionAccess(NamedTuple):
-    """What somebody sees: the records of a token, or everything."""
+    """What somebody sees: the records of a token, or everything.
+
+    ``generation``: of the token that sees everything, counted from 1; 0 with another.
+    """
 
     token: ReadToken | None
+    generation: int = 0
 
 
 class _Failures:
@@ -107,6 +111,7 @@ class Sessions:
     def __init__(self, token: str, tokens: Iterable[ReadToken] = (), *, clock: Callable[[], float] = time.time) -> None:
         """``token`` sees everything, each of ``tokens`` some records."""
         self._token = token.encode()
+        self.generation = 1  # how many tokens have seen everything since the start
         self._tokens = {each.sha256: each for each in tokens}
         self._clock = clock
         self._attempts = Attempts()
@@ -123,13 +128,22 @@ class Sessions:
         """Whether this is a token, and which, from this client's address."""
         return self._attempts.judge(address, given, self._token, tuple(self._tokens.values()))
 
-    def use(self, tokens: Iterable[ReadToken]) -> None:
-        """From now on these see some records. Who holds one that is gone is signed out."""
+    def use(self, tokens: Iterable[ReadToken], token: str | None = None) -> None:
+        """From now on these see some records, and ``token``, if there is another one, everything. Who holds one that is
+        gone is signed out."""
         self._tokens = {each.sha256: each for each in tokens}
+        if token is not None and not hmac.compare_digest(token.encode(), self._token):
+            with self._lock:
+                self._token = token.encode()
+                self.generation += 1
+                for value in [value for value, (_, of) in self._open.items() if not of]:
+                    del self._open[value]
 
     def still(self, access: SessionAccess) -> bool:
         """Whether somebody who was let in with a token still sees the same."""
-        return access.token is None or self._tokens.get(access.token.sha256) == access.token
+        if access.token is None:
+            return access.generation == self.generation
+        return self._tokens.get(access.token.sha256) == access.token
 
     def name(self, *, secure: bool) -> str:
         """Of the cookie."""
@@ -155,7 +169,9 @@ class Sessions:
         for value in values:
             ends, sha256_of_token = self._open.get(_digest(value), (now, ""))
             if ends > now and (not sha256_of_token or sha256_of_token in self._tokens):
-                return SessionAccess(self._tokens[sha256_of_token] if sha256_of_token else None)
+                if sha256_of_token:
+                    return SessionAccess(self._tokens[sha256_of_token])
+                return SessionAccess(None, self.generation)
         return None
 
     def renew(self, values: Iterable[str]) -> str | None:

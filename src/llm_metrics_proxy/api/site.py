@@ -38,6 +38,7 @@ CONTENT_SECURITY_POLICY: Final = (
     f"default-src 'none'; script-src 'self' 'sha256-{_SLASH_HASH}'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_KINDS: Final = {".ts": "text/plain; charset=utf-8"}  # TypeScript; elsewhere it is a film's name
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _NOT_BUILT: Final = (
     "<!doctype html><title>LLM Metrics Proxy</title><p>The dashboard is not part of this installation: install "
@@ -66,7 +67,7 @@ def load(folder: Path) -> dict[str, Asset]:
             packed = path.with_name(path.name + suffix)
             if packed.is_file():
                 codings[coding] = packed.read_bytes()
-        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        kind = _KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         found[path.relative_to(folder).as_posix()] = Asset(kind, _etag(content), codings)
     return found
 

@@ -7,13 +7,14 @@ message. So one wrong flag does not hide another, and a flag and an environment 
 import inspect
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from llm_metrics_proxy import logs
-from llm_metrics_proxy.config.sources import Loaded, load
+from llm_metrics_proxy.config.sources import Loaded, load, wants_json_logs
 from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows
 from llm_metrics_proxy.errors import SettingsError
 
@@ -26,8 +27,36 @@ UnroundedJson = Annotated[bool, typer.Option("--json", help="One JSON object, un
 READING = ("data_dir", "db_path", "store", "store_password_file", "store_ca_file", "store_cluster")
 
 
-def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb, as its first argument, the ``Loaded`` settings, and a flag for each of ``names`` (default: all)."""
+class GivenSettings(NamedTuple):
+    """What a command line says of the settings, not looked at yet."""
+
+    flags: dict[str, Any]
+    config_file: Path | None
+
+
+def with_settings(*names: str, service: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb, as its first argument, the ``Loaded`` settings, and a flag for each of ``names`` (default: all).
+
+    ``service``: what it says of wrong settings goes to whoever reads its log, in the format of the log.
+    """
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        @wraps(verb)
+        def command(given: GivenSettings, **values: Any) -> None:
+            if service and wants_json_logs(given.flags, os.environ, given.config_file):
+                logs.setup("info", "json", verb.__name__)
+            loaded = load(given.flags, os.environ, given.config_file)
+            if loaded.settings.log_level == "debug":  # processes set up their own logs after this
+                logs.setup("debug", loaded.settings.log_format, verb.__name__)
+            verb(loaded, **values)
+
+        return with_flags(*names)(command)
+
+    return decorate
+
+
+def with_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As ``with_settings``, for verbs that look at what is wrong themselves: they get ``GivenSettings``."""
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         given = {name: row for name, row in rows().items() if not row.toml_only and not row.no_flag}
@@ -36,10 +65,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
         def command(**values: Any) -> None:
             config_file = values.pop("config")
             flags = {name: value for name in table if (value := values.pop(name)) not in (None, [])}
-            loaded = load(flags, os.environ, config_file)
-            if loaded.settings.log_level == "debug":  # processes set up their own logs after this
-                logs.setup("debug", loaded.settings.log_format, verb.__name__)
-            verb(loaded, **values)
+            verb(GivenSettings(flags, config_file), **values)
 
         own = list(inspect.signature(verb).parameters.values())[1:]
         parameters = [*own, _config_parameter(), *(_parameter(row) for row in table.values())]

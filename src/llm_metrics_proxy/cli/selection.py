@@ -1,32 +1,31 @@
 """The flags that say which records a verb is about, and the read-only database behind it."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from llm_metrics_proxy.analytics import WORDS, RequestFilter, parse_time
+from llm_metrics_proxy.analytics import WORDS, RequestFilter
 from llm_metrics_proxy.analytics.conditions import parse_conditions
 from llm_metrics_proxy.analytics.filters import FILTERED, filter_of, value_type
 from llm_metrics_proxy.analytics.history import history_of
+from llm_metrics_proxy.analytics.moments import moment_or_age
 from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.cli.output import error_console, plain
 from llm_metrics_proxy.columns import Column, Flag
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.config.store_access import store_access
 from llm_metrics_proxy.engines import open_records
-from llm_metrics_proxy.errors import NewerDatabaseError, QueryError, StoreError
+from llm_metrics_proxy.errors import NewerDatabaseError, StoreError
 from llm_metrics_proxy.storage.base import Reader
 from llm_metrics_proxy.storage.read_pool import Explain
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.storage.sqlite_schema import applied_steps
 
 _PANEL: Final = "Which records"
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 _MOST_WORDS: Final = 10  # that a line of help has room for
@@ -103,18 +102,7 @@ def _written(name: str, value: list[str] | bool | str) -> str:
 
 def moment(text: str | None, flag: str, now: datetime) -> datetime | None:
     """An ISO 8601 time, or an age such as ``24h`` counted back from ``now``."""
-    if text is None:
-        return None
-    age = re.fullmatch(r"(\d{1,6})([smhdw])", text, re.ASCII)
-    if age is None:
-        try:
-            return parse_time(text, flag)
-        except QueryError as error:
-            raise QueryError(flag, f"{flag}: {error}; or give an age such as 24h") from error
-    try:
-        return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
-    except OverflowError as error:
-        raise QueryError(flag, f"{flag}: {text} ago is before the calendar begins") from error
+    return None if text is None else moment_or_age(text, flag, now)
 
 
 class Database(NamedTuple):

@@ -1,5 +1,6 @@
 """``serve``: the whole product under one supervisor."""
 
+import logging
 from typing import Annotated
 
 import typer
@@ -19,8 +20,10 @@ from llm_metrics_proxy.processes import launch
 from llm_metrics_proxy.processes.discovery import ChosenBackend, choose_backend
 from llm_metrics_proxy.scoreboard import Scoreboard
 
+log = logging.getLogger(__name__)
 
-@with_settings()
+
+@with_settings(service=True)
 def serve(
     loaded: Loaded,
     demo_traffic: Annotated[
@@ -52,17 +55,38 @@ def serve(
     if url is None:
         demo = launch.listen_for_demo()
         ports.append(demo)
-        children.append(launch.demo_spec(demo, traffic_to=None if demo_traffic is False else clients.url))
+        children.append(launch.demo_spec(demo, settings, traffic_to=None if demo_traffic is False else clients.url))
         url = demo.url
     children += launch.worker_specs(loaded, url, clients, scoreboard)
     served, simulated = ChosenBackend(url, backend.note), backend.url is None
     children.append(launch.metrics_spec(loaded, readers, scoreboard, url, proxy_url=clients.url, simulated=simulated))
 
     def announce() -> None:
+        if logs.is_json():
+            log_start(settings, served, clients.url, readers.url, simulated=simulated)
+            return
         with courtesy():
             print_start_block(settings, served, clients.url, readers.url, simulated=simulated)
 
     launch.launch(loaded, children, ports, scoreboard, announce=announce)
+
+
+def log_start(settings: Settings, backend: ChosenBackend, proxy_url: str, metrics_url: str, *, simulated: bool) -> None:
+    """The same for collectors: one line, with the addresses as keys of its own."""
+    fields = {
+        "app_version": APP_VERSION,
+        "proxy_url": proxy_url,
+        "metrics_url": metrics_url,
+        "backends": [each.url for each in settings.backends] or [backend.url or ""],
+        "simulated": simulated,
+        "database": str(settings.db_path),
+        "workers": settings.workers,
+    }
+    log.info("LLM Metrics Proxy %s starts", APP_VERSION, extra={logs.FIELDS: fields})
+    if simulated:
+        log.warning("%s: a simulated server answers, and its numbers are simulated", backend.note)
+    if not is_loopback(settings.metrics_host) and not settings.metrics_token:
+        log.warning("insecure: everyone who reaches %s reads the metrics", metrics_url)
 
 
 def print_start_block(

@@ -32,26 +32,29 @@ def format_by_name(output: str, formats: Collection[str], default: str) -> str:
 
 
 @contextmanager
-def written(output: str, *, force: bool) -> Iterator[BinaryIO]:
+def written(output: str, *, force: bool, mode: int | None = None) -> Iterator[BinaryIO]:
     """Where to write: standard output, or ``FILE.partial``, which becomes ``FILE`` when the block ends well.
 
-    Else it is removed again. Raises ``ExportError`` if the file is there and not ``force``, or cannot be written.
+    Else it is removed again. ``mode``: from before its first byte on. Raises ``ExportError`` if the file is there and
+    not ``force``, or cannot be written.
     """
     if output == STANDARD_OUTPUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     target = Path(output)
-    _refuse_to_replace(target, force=force)
+    refuse_to_replace(target, force=force)
     partial = target.with_name(target.name + PARTIAL)
     try:
         with partial.open("ab") as file:  # a file that another export is writing must not be emptied
             _own(file, partial)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             try:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                _refuse_to_replace(target, force=force)
+                refuse_to_replace(target, force=force)
                 partial.replace(target)
             except BaseException:
                 partial.unlink(missing_ok=True)
@@ -60,7 +63,8 @@ def written(output: str, *, force: bool) -> Iterator[BinaryIO]:
         raise ExportError(f"{target} cannot be written: {error.strerror}") from error
 
 
-def _refuse_to_replace(target: Path, *, force: bool) -> None:
+def refuse_to_replace(target: Path, *, force: bool = False) -> None:
+    """Raises ``ExportError`` for a folder, and for a file unless ``force``."""
     if target.is_dir():
         raise ExportError(f"{target} is a folder: name a file in it")
     if target.exists() and not force:

@@ -7,5 +7,6 @@ backends      the tables [[backends]] of the file; ``prices`` and ``watch`` are 
 table         the settings as rows: flags, environment names and what is generated from them
 values        generated: the settings as processes get them
 toml_lines    on which line of the file a key stands
+faults        the line for each thing that can be wrong, with its file and line
 sources       which value counts, where it came from, and every problem at once
 """

@@ -134,6 +134,7 @@ class Settings(BaseSettings):
         "Secret that readers of the metrics send as `Authorization: Bearer …`. Set it in the environment or the file, "
         "not as a flag: every user of a machine can read a process's flags.",
         allowed="at least 8 printable ASCII characters without spaces",
+        reload=True,
     )
     tokens: TokenTables = _addresses(
         [],
@@ -238,6 +239,7 @@ class Settings(BaseSettings):
         "Days for which the answers are kept: two of them by the minute, then by quarters of an hour; 0: forever.",
         ge=0,
         le=36_500,
+        reload=True,
     )
     gpu_metrics: Annotated[Literal["auto", "on", "off"], Lower] = _servers(
         "auto",
@@ -329,6 +331,7 @@ class Settings(BaseSettings):
         "[Roll-ups](topics/rollups.md).",
         ge=0,
         le=36_500,
+        reload=True,
     )
     retention_max_bytes: Bytes = _storage(
         0,
@@ -337,6 +340,7 @@ class Settings(BaseSettings):
         "migration is kept (`migration_undo_days`), nothing is deleted for its size.",
         ge=0,
         le=1024 * _GIB,
+        reload=True,
     )
 
     # --- Migrations
@@ -402,7 +406,11 @@ class Settings(BaseSettings):
         le=MAX_WORKERS,
     )
     drain_timeout_s: Seconds = _processes(
-        30.0, "How long open requests may continue after a stop signal.", ge=0, le=_DAY_S
+        30.0,
+        "How long open requests may continue after a stop signal.",
+        ge=0,
+        le=_DAY_S,
+        reload=True,
     )
     metrics_nice: Whole = _processes(
         5, "Niceness of the metrics process, so that recording never competes with serving.", ge=0, le=19
@@ -412,8 +420,12 @@ class Settings(BaseSettings):
         "What the metrics process does where records are in ClickHouse: `ingest` only stores what its host records, "
         "`read` only answers, shows the dashboard and watches. See [Many hosts](topics/many-hosts.md).",
     )
-    ingest_batch_rows: Whole = _processes(10_000, "Maximum number of records in one transaction.", ge=1, le=100_000)
-    ingest_interval_ms: Whole = _processes(200, "Pause between two reads of the journal.", ge=10, le=60_000)
+    ingest_batch_rows: Whole = _processes(
+        10_000, "Maximum number of records in one transaction.", ge=1, le=100_000, reload=True
+    )
+    ingest_interval_ms: Whole = _processes(
+        200, "Pause between two reads of the journal.", ge=10, le=60_000, reload=True
+    )
 
     # --- Limits
     max_connections: Whole = _limits(
@@ -526,8 +538,8 @@ class Settings(BaseSettings):
     # --- OpenTelemetry
     otlp_endpoint: Url | None = _opentelemetry(
         None,
-        "Receiver of metrics and traces by OTLP over HTTP, such as a collector; `/v1/metrics` and `/v1/traces` are "
-        "appended. If not set, nothing is sent. See [Monitoring](topics/monitoring.md).",
+        "Receiver of metrics, traces and logs by OTLP over HTTP, such as a collector; `/v1/metrics`, `/v1/traces` and "
+        "`/v1/logs` are appended. If not set, nothing is sent. See [OpenTelemetry](topics/opentelemetry.md).",
         allowed="an http:// or https:// URL without user, password, query or fragment, such as http://127.0.0.1:4318",
         shown_default="none",
     )
@@ -538,7 +550,8 @@ class Settings(BaseSettings):
         allowed="name=value, several separated by commas",
     )
     otlp_traces: bool = _opentelemetry(True, "Send a span for each request.")
-    otlp_metrics: bool = _opentelemetry(True, "Send histograms of tokens and durations.")
+    otlp_metrics: bool = _opentelemetry(True, "Send counters and histograms of tokens and durations.")
+    otlp_logs: bool = _opentelemetry(False, "Send a log record for each request, with what its span has.")
     otlp_metrics_interval_s: Seconds = _opentelemetry(60.0, "Time between two exports of metrics.", ge=1, le=3600)
 
     # --- Cost
@@ -585,6 +598,7 @@ class Settings(BaseSettings):
         "How often each is measured; less often if measuring takes longer than a twentieth of that.",
         ge=1,
         le=3600,
+        reload=True,
     )
 
     # --- Logging
@@ -593,6 +607,7 @@ class Settings(BaseSettings):
         "Least severe level written to stderr. `debug` adds a line from the worker for every station of a request, "
         "with its id and milliseconds, and from the metrics process every SQL statement with its time, and SQLite's "
         "plan of every query. No line contains a value of a record, a header, a body or a key.",
+        reload=True,
     )
     log_format: Annotated[Literal["text", "json"], Lower] = _logging(
         "text", "Lines for people, or one JSON object per line."

@@ -5,42 +5,39 @@ all layers are reported at once, one line each: ``what (from where): what is all
 value or credentials in a URL.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
+from llm_metrics_proxy import extras
 from llm_metrics_proxy.config.backends import keys_of
+from llm_metrics_proxy.config.faults import (
+    GivenValue,
+    SettingFault,
+    did_you_mean,
+    in_file,
+    of_setting,
+    of_table_key,
+    on_line,
+    shown,
+)
 from llm_metrics_proxy.config.identity import SECTION
 from llm_metrics_proxy.config.service_links import is_service_link
 from llm_metrics_proxy.config.settings import CROSS_CHECK, ENV_PREFIX, Settings
-from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows, table_rows
+from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT, CONFIG_FLAG, SettingRow, rows
 from llm_metrics_proxy.config.tokens import digests_of
 from llm_metrics_proxy.config.toml_lines import TomlLines
 from llm_metrics_proxy.config.toml_tables import TOML_TABLES
-from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.errors import MissingExtraError, SettingsError
 from llm_metrics_proxy.store_address import store_address
 
 DEFAULT: Final = "default"
 EARLIER_NAMES: Final = frozenset({"BACKEND_HOST", "BACKEND_PORT", "PROXY_PORT", "METRICS_PORT", "DB_PATH"})  # version 1
-_MAX_SHOWN_CHARS: Final = 80
-
-
-class GivenValue(NamedTuple):
-    """A value as it was given, before validation; ``origin`` for people: ``flag --port``.
-
-    ``file`` and ``lines`` are there for what a file gave: they know on which line each part of the value stands.
-    """
-
-    value: Any
-    origin: str
-    file: Path | None = None
-    lines: TomlLines | None = None
 
 
 class Loaded(NamedTuple):
@@ -59,10 +56,50 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
     """Merge the layers and validate once.
 
     ``flags`` holds only what was given, by setting name; ``config_file`` is what ``--config`` named. Raises
-    ``SettingsError`` with every problem.
+    ``SettingsError`` with every problem, each a ``SettingFault``.
     """
+    loaded, problems = examine(flags, environment, config_file)
+    if loaded is None:
+        raise SettingsError(problems)
+    return loaded
+
+
+def examine(
+    flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None = None
+) -> tuple[Loaded | None, list[SettingFault]]:
+    """As ``load``: the settings, or none and everything that is wrong."""
     table = rows()
-    problems: list[str] = []
+    problems: list[SettingFault] = []
+    given, chosen_file, variables = _collected(flags, environment, config_file, table, problems)
+    problems += [
+        of_setting(table[name], given.pop(name), "must be UTF-8 (SQLite names files so)")
+        for name in [name for name, item in given.items() if not _is_utf8(item.value)]
+    ]
+    settings = _validate(given, table, problems)
+    # Although others are wrong, these may be sound, and what they name in the environment be missing.
+    backends = settings or _alone(given, "backends")
+    tokens = settings or _alone(given, "tokens", "metrics_token")
+    keys, faults = ({}, []) if backends is None else keys_of(backends.backends, environment)
+    problems += _of_tables("backends", faults, given)
+    digests, faults = ({}, []) if tokens is None else digests_of(tokens.tokens, tokens.metrics_token, environment)
+    problems += _of_tables("tokens", faults, given)
+    problems += [] if settings is None else _missing_extras(settings, given, table)
+    if settings is None or problems:
+        return None, problems
+    origins = {name: given[name].origin if name in given else DEFAULT for name in table}
+    api_keys = {name: SecretStr(key) for name, key in keys.items()}
+    links = tuple(sorted(name for name in environment.keys() - variables.keys() if _looks_like_ours(name)))
+    return Loaded(settings, origins, chosen_file, dict(flags), api_keys, links, digests), []
+
+
+def _collected(
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+    config_file: Path | None,
+    table: Mapping[str, SettingRow],
+    problems: list[SettingFault],
+) -> tuple[dict[str, GivenValue], Path | None, dict[str, str]]:
+    """What every layer gives, the strongest first; the file; and the variables that are no links to services."""
     variables = {name: value for name, value in environment.items() if not is_service_link(name, value)}
     chosen_file, file_origin = config_file, CONFIG_FLAG
     if chosen_file is None and variables.get(CONFIG_ENVIRONMENT):
@@ -74,22 +111,49 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: 
         given |= _toml_layer(chosen_file, file_origin, table, problems)
     given |= _environment_layer(variables, table, problems)
     given |= {name: GivenValue(value, f"flag {table[name].flag}") for name, value in flags.items()}
+    return given, chosen_file, variables
 
-    unreadable = [name for name, item in given.items() if not _is_utf8(item.value)]
-    problems += [_problem(table[name], given.pop(name), "must be UTF-8 (SQLite names files so)") for name in unreadable]
-    settings = _validate(given, table, problems)
-    keys: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    if settings is not None:
-        keys, faults = keys_of(settings.backends, environment)
-        digests, token_faults = digests_of(settings.tokens, settings.metrics_token, environment)
-        problems += faults + token_faults
-    if settings is None or problems:
-        raise SettingsError(problems)
-    origins = {name: given[name].origin if name in given else DEFAULT for name in table}
-    api_keys = {name: SecretStr(key) for name, key in keys.items()}
-    links = tuple(sorted(name for name in environment.keys() - variables.keys() if _looks_like_ours(name)))
-    return Loaded(settings, origins, chosen_file, dict(flags), api_keys, links, digests)
+
+def wants_json_logs(flags: Mapping[str, Any], environment: Mapping[str, str], config_file: Path | None) -> bool:
+    """Whether ``log_format`` is json, although other settings may be wrong."""
+    given, _, _ = _collected(flags, environment, config_file, rows(), [])
+    return "log_format" in given and str(given["log_format"].value).lower() == "json"
+
+
+def _alone(given: Mapping[str, GivenValue], *names: str) -> Settings | None:
+    """These settings without the others; none if they are wrong themselves."""
+    settings, _ = _attempt({name: given[name] for name in names if name in given})
+    return settings
+
+
+def _of_tables(name: str, faults: Iterable[str], given: Mapping[str, GivenValue]) -> list[SettingFault]:
+    """Faults that begin with ``name[index]``, with their place."""
+    item = given.get(name)
+    found = []
+    for text in faults:
+        index = re.match(rf"{name}\[(\d+)\]", text)
+        lines = None if item is None or index is None else item.lines
+        line = None if lines is None or index is None else lines.of_table(name, int(index[1]), None)
+        found.append(SettingFault.at(text, name, None if item is None else item.file, line))
+    return found
+
+
+def _missing_extras(
+    settings: Settings, given: Mapping[str, GivenValue], table: Mapping[str, SettingRow]
+) -> list[SettingFault]:
+    """Settings that take a part of the package which is not installed: told at once, not by the first use."""
+    asked: dict[str, extras.ExtraName] = {}
+    if store_address(settings.store) is not None:
+        asked["store"] = "clickhouse"
+    if settings.otlp_endpoint is not None:
+        asked["otlp_endpoint"] = "otlp"
+    problems = []
+    for name, extra in asked.items():
+        try:
+            extras.need(extra, "it")
+        except MissingExtraError as error:
+            problems.append(of_setting(table[name], given[name], str(error)))
+    return problems
 
 
 def _is_utf8(value: Any) -> bool:
@@ -118,15 +182,21 @@ def _earlier_deployments(variables: Mapping[str, str]) -> dict[str, GivenValue]:
     return given
 
 
-def _toml_layer(path: Path, origin: str, table: Mapping[str, SettingRow], problems: list[str]) -> dict[str, GivenValue]:
+def _toml_layer(
+    path: Path, origin: str, table: Mapping[str, SettingRow], problems: list[SettingFault]
+) -> dict[str, GivenValue]:
     try:
         path.stat()  # pydantic-settings takes a file that is not there for an empty one
         values = TomlConfigSettingsSource(Settings, path)()
     except OSError as error:
-        problems.append(f"{path} ({origin}): cannot be read: {error.strerror}")
+        problems.append(SettingFault.at(f"{path} ({origin}): cannot be read: {error.strerror}", None, path))
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"{path} ({origin}): is not TOML: {error}")
+        place = re.search(r"at line (\d+)", str(error))  # an attribute from Python 3.14 on
+        line = None if place is None else int(place[1])
+        problems.append(
+            SettingFault.at(f"{path} ({origin}): is not TOML: {error}", None, path, line, f"is not TOML: {error}")
+        )
         return {}
     lines = TomlLines(path.read_text(encoding="utf-8"))
     if SECTION in values:
@@ -134,19 +204,19 @@ def _toml_layer(path: Path, origin: str, table: Mapping[str, SettingRow], proble
         if isinstance(section, dict):
             inside = _section(section)
             problems.extend(
-                f"{name!r} ({path}{_on(lines.of(name))}): is there twice, alone and in [{SECTION}]"
+                in_file(repr(name), path, lines.of(name), f"is there twice, alone and in [{SECTION}]", name)
                 for name in inside.keys() & values.keys()
             )
             values |= inside
         else:
-            problems.append(f"{SECTION!r} ({path}{_on(lines.of(SECTION))}): must be one table, [{SECTION}]")
+            problems.append(in_file(repr(SECTION), path, lines.of(SECTION), f"must be one table, [{SECTION}]"))
     problems.extend(
-        f"{key!r} ({path}{_on(lines.of(key))}): is not a setting{_did_you_mean(key.replace('-', '_'), table)}"
+        in_file(repr(key), path, lines.of(key), f"is not a setting{did_you_mean(key.replace('-', '_'), table)}")
         for key in values
         if key not in table
     )
     return {
-        name: GivenValue(value, f"{path}{_on(lines.of(name))}, key {name}", path, lines)
+        name: GivenValue(value, f"{path}{on_line(lines.of(name))}, key {name}", path, lines)
         for name, value in values.items()
         if name in table
     }
@@ -158,16 +228,12 @@ def _section(keys: Mapping[str, Any]) -> dict[str, Any]:
     return {key if key.startswith(front) else front + key: value for key, value in keys.items()}
 
 
-def _on(line: int | None) -> str:
-    return "" if line is None else f" line {line}"
-
-
 def _environment_layer(
-    variables: Mapping[str, str], table: Mapping[str, SettingRow], problems: list[str]
+    variables: Mapping[str, str], table: Mapping[str, SettingRow], problems: list[SettingFault]
 ) -> dict[str, GivenValue]:
     known = {row.environment: name for name, row in table.items() if not row.toml_only}
     problems.extend(
-        f"{variable} (environment): is not a setting{_did_you_mean(variable, known)}"
+        SettingFault.at(f"{variable} (environment): is not a setting{did_you_mean(variable, known)}")
         for variable in sorted(variables)
         if variable.startswith(ENV_PREFIX) and variable not in known and variable != CONFIG_ENVIRONMENT
     )
@@ -176,12 +242,9 @@ def _environment_layer(
     return {name: GivenValue(value, f"environment {table[name].environment}") for name, value in source().items()}
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else "; `llm-metrics-proxy doctor` lists them all"
-
-
-def _validate(given: Mapping[str, GivenValue], table: Mapping[str, SettingRow], problems: list[str]) -> Settings | None:
+def _validate(
+    given: Mapping[str, GivenValue], table: Mapping[str, SettingRow], problems: list[SettingFault]
+) -> Settings | None:
     """The settings, or ``None`` with a problem added for every wrong one and every contradiction between good ones."""
     settings, faults = _attempt(given)
     wrong = {str(fault["loc"][0]) for fault in faults if fault["loc"]} & given.keys()
@@ -189,11 +252,11 @@ def _validate(given: Mapping[str, GivenValue], table: Mapping[str, SettingRow], 
         if name in wrong:
             inner = [fault for fault in faults if fault["loc"][:1] == (name,) and _is_inside(fault)]
             if name in TOML_TABLES and inner:
-                problems.extend(dict.fromkeys(_table_problem(name, fault, given[name]) for fault in inner))
+                problems.extend(dict.fromkeys(of_table_key(name, fault, given[name]) for fault in inner))
             else:
                 why = next((fault.get("ctx", {}).get("error") for fault in faults if fault["loc"][:1] == (name,)), None)
                 because = f"{why}; it " if row.explained and why is not None else ""
-                problems.append(_problem(row, given[name], f"{because}must be {row.allowed}"))
+                problems.append(of_setting(row, given[name], f"{because}must be {row.allowed}"))
     if wrong:  # contradictions are only checked among valid values, so check again without the invalid ones
         _, faults = _attempt({name: item for name, item in given.items() if name not in wrong})
     for fault in faults:
@@ -201,7 +264,7 @@ def _validate(given: Mapping[str, GivenValue], table: Mapping[str, SettingRow], 
             for name, (fields, text) in fault["ctx"]["faults"].items():
                 if not wrong & set(fields):
                     default = GivenValue(Settings.model_fields[name].default, DEFAULT)
-                    problems.append(_problem(table[name], given.get(name, default), text))
+                    problems.append(of_setting(table[name], given.get(name, default), text))
     return settings
 
 
@@ -217,59 +280,6 @@ def _is_inside(fault: Any) -> bool:
     return len(fault["loc"]) > 2 or (len(fault["loc"]) == 2 and fault["type"] == "value_error")
 
 
-def _table_problem(name: str, fault: Any, given: GivenValue) -> str:
-    """One line for a key of a table such as ``[[backends]]``: on which line it stands, and what is wrong with it."""
-    _, index, *inside = fault["loc"]
-    key = str(inside[0]) if inside else None
-    at_head = key is None or fault["type"] == "missing"
-    line = None if given.lines is None else given.lines.of_table(name, index, None if at_head else key)
-    what, where = f"{name}[{index}]", f"({given.file}{_on(line)})"
-    reason = fault.get("ctx", {}).get("error")
-    if key is None:
-        return f"{what} {where}: {reason}"
-    kind, known = TOML_TABLES[name], table_rows(name)
-    what += f".{key}"
-    if fault["type"] == "missing":
-        return f"{what} {where}: is missing; it must be {known[key].allowed}"
-    if fault["type"] == "extra_forbidden":
-        return f"{what} {where}: is not a key of {kind.noun}{_did_you_mean(key, known)}"
-    value = "***" if key in kind.hidden else shown(known[key], given.value[index][key])
-    because = f"{reason}; it " if isinstance(reason, ValueError) and key in kind.explained else ""
-    return f"{what} = {value} {where}: {because}must be {known[key].allowed}"
-
-
-def _problem(row: SettingRow, given: GivenValue, text: str) -> str:
-    return f"{row.name} = {shown(row, given.value)} ({given.origin}): {text}"
-
-
-def shown(row: SettingRow, value: Any) -> str:
-    """A value fit for a screen: secrets hidden, control characters escaped, cut to 80 characters."""
-    if value is None:
-        return "none"
-    if row.is_secret:
-        return "***"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if row.name in TOML_TABLES and isinstance(value, list):  # names alone: what else they hold may be secret
-        label = TOML_TABLES[row.name].label
-        names = [getattr(each, label) if isinstance(each, BaseModel) else each.get(label) for each in _tables(value)]
-        return ", ".join(map(str, names)) or "none"
-    text = repr(str(value)) if isinstance(value, str | Path) else repr(value)
-    # Refused with credentials or a query, which must not end up in a log either.
-    if row.name in {"backend", "url"} or (row.name == "store" and not _is_store(value)):
-        text = re.sub(r"^(.*?//|')?.*@", r"\1***@", text, flags=re.DOTALL)
-        text = re.sub(r"\?.*", "?***'", text, flags=re.DOTALL)
-    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
-
-
-def _is_store(value: Any) -> bool:
-    try:
-        store_address(str(value))
-    except ValueError:
-        return False
-    return True
-
-
 def settings_table(loaded: Loaded) -> list[dict[str, str]]:
     """Every setting as it may be shown."""
     return [
@@ -282,7 +292,3 @@ def settings_table(loaded: Loaded) -> list[dict[str, str]]:
         }
         for name, row in rows().items()
     ]
-
-
-def _tables(value: list[Any]) -> list[Any]:
-    return [each for each in value if isinstance(each, dict | BaseModel)]

@@ -90,6 +90,8 @@ class SettingRow(NamedTuple):
     no_flag: bool
     explained: bool  # an error says why the value is wrong, not only what is allowed
     reload: bool  # SIGHUP reads it again
+    choices: tuple[str, ...] = ()  # all that it can be, where that is a few words
+    is_path: bool = False
 
     @property
     def flags(self) -> str:
@@ -190,6 +192,8 @@ def _row(name: str, field: FieldInfo) -> SettingRow:
         no_flag=bool(words["no_flag"]),
         explained=bool(words["explained"]),
         reload=bool(words["reload"]),
+        choices=next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ()),
+        is_path=Path in kinds or name.endswith("_file"),
     )
 
 

@@ -97,6 +97,7 @@ class SettingValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     otlp_endpoint: str | None
     otlp_traces: bool
     otlp_metrics: bool
+    otlp_logs: bool
     otlp_metrics_interval_s: float
     public_prices: bool
     watch_interval_s: float

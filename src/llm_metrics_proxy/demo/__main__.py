@@ -6,15 +6,19 @@ the parent dies, means stop. The exit status is 0 when asked to stop, 2 when the
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import threading
 
 import msgspec
 
+from llm_metrics_proxy import logs
 from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.demo.server import serve
 from llm_metrics_proxy.errors import LlmMetricsProxyError
+
+log = logging.getLogger(__name__)
 
 
 async def _serve_until_eof(options: DemoOptions) -> None:
@@ -39,10 +43,11 @@ def main() -> int:
     except msgspec.MsgspecError as error:
         print(f"demo: standard input must hold one line of JSON options: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    logs.setup(options.log_level, options.log_format, "demo")
     try:
         asyncio.run(_serve_until_eof(options))
     except LlmMetricsProxyError as error:
-        print(f"demo: {error}", file=sys.stderr)  # noqa: T201
+        log.error("%s", error)  # noqa: TRY400 -- one line for people
         return error.exit_code
     return 0
 

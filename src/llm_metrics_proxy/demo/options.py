@@ -14,3 +14,5 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fault_rate: float = 0.03  # share of requests that fail by themselves
     traffic_to: str | None = None  # base URL of the proxy that the simulated clients use; none: no clients
     rate_per_s: float = 1.0  # mean rate of the simulated clients' requests
+    log_level: str = "info"
+    log_format: str = "text"

@@ -56,6 +56,7 @@ async def serve(options: DemoOptions, stop: asyncio.Event, *, announce: Callable
     # uvicorn logs each answer that a fault left unfinished; here that is intended.
     config = uvicorn.Config(
         DemoApp(options),
+        log_config=None,
         log_level=60,
         access_log=False,
         lifespan="off",

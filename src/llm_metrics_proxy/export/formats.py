@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from llm_metrics_proxy import extras
 from llm_metrics_proxy.export.comma_separated import CommaSeparated
 from llm_metrics_proxy.export.encoder import Encoder
 from llm_metrics_proxy.export.json_lines import JsonLines
@@ -18,6 +19,7 @@ class ExportFormat(NamedTuple):
 
 
 def _parquet(names: Sequence[str]) -> Encoder:
+    extras.need("parquet", "Parquet")
     # Loaded here: pyarrow takes 0.3 s and 40 MB, which only its users pay.
     from llm_metrics_proxy.export.parquet import Parquet  # noqa: PLC0415
 

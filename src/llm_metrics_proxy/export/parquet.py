@@ -6,12 +6,14 @@ per million records.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from llm_metrics_proxy.analytics.rows import UNFIT
 from llm_metrics_proxy.export.encoder import Encoder
 from llm_metrics_proxy.export.values import flags, texts
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -113,6 +115,17 @@ class Parquet(Encoder):
         self._writer.write_table(table.combine_chunks(), row_group_size=len(table))
         self._batches.clear()
         self._waiting = 0
+
+
+def table_of_items(items: Sequence[Mapping[str, Any]]) -> Any:
+    """Records as the API shows them, as a ``pyarrow.Table`` with the schema of a file; columns of a newer program are
+    left out."""
+    known = [name for name in (items[0] if items else REGISTRY) if name in REGISTRY]
+    stored = {name: [item.get(name) for item in items] for name in known}
+    if UNFIT in stored:
+        stored[UNFIT] = [None if value is None else msgspec.json.encode(value).decode() for value in stored[UNFIT]]
+    arrays = [_array(REGISTRY[name].kind.holds, stored[name]) for name in known]
+    return pa.Table.from_arrays(arrays, schema=schema(known))
 
 
 def _array(holds: str, stored: Sequence[Any]) -> Any:

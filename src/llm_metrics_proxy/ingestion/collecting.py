@@ -16,7 +16,7 @@ class Collector:
 
     def __init__(self, folder: JournalFolder, losses: LossBook, batch_rows: int) -> None:
         self.is_behind = False  # the last batch was full
-        self._folder, self._losses, self._batch_rows = folder, losses, batch_rows
+        self._folder, self._losses, self.batch_rows = folder, losses, batch_rows
         self._turn = 0
 
     def collect(self, positions: Positions, stored_open: dict[bytes, OpenRequest]) -> Batch:
@@ -60,6 +60,6 @@ class Collector:
                 end = msgspec.structs.replace(end, done=True)
             if end != position:
                 batch.positions[worker_id] = position = end
-            if more and batch.size >= self._batch_rows:
+            if more and batch.size >= self.batch_rows:
                 self.is_behind = True
                 return

@@ -107,6 +107,10 @@ class Ingestor:
         """Whether ``usage_reported`` is stored from now on; from any thread."""
         self._storing.keeps_reports = keeps
 
+    def use_pace(self, batch_rows: int, interval_s: float) -> None:
+        """As at the start; from any thread."""
+        self._collector.batch_rows, self._interval_s = batch_rows, interval_s
+
     def status(self) -> IngestionStatus:
         """The current status; from any thread."""
         return self._status

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 import msgspec
@@ -17,7 +18,7 @@ from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.ownership import make_folder
 from llm_metrics_proxy.processes import secret_file
 from llm_metrics_proxy.processes.metrics_options import METRICS
-from llm_metrics_proxy.processes.options import metrics_options, proxy_options
+from llm_metrics_proxy.processes.options import KILL_GRACE_S, metrics_options, proxy_options
 from llm_metrics_proxy.processes.reload import ReloadStart, fixed_settings
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor import ChildSpec, LaunchPlan, Reload, become
@@ -26,7 +27,7 @@ from llm_metrics_proxy.supervisor import ChildSpec, LaunchPlan, Reload, become
 # server answers the workers' open requests, so it goes last.
 _WORKERS, _METRICS, _DEMO = 0, 1, 2
 _DEMO_NAME: Final = "demo"
-KILL_GRACE_S: Final = 5.0  # a worker that has drained still closes its journal
+ROLES: Final = ("serve", "proxy", "metrics")  # verbs that start a supervisor
 # It stores for 5 s at most; killed later, it loses nothing: the journal is read on at the next start.
 LAST_INGESTION_S: Final = 30.0
 _DEMO_STOP_S: Final = 5.0
@@ -136,13 +137,17 @@ def metrics_spec(
     )
 
 
-def demo_spec(demo: PortSockets, *, traffic_to: str | None) -> ChildSpec:
+def demo_spec(demo: PortSockets, settings: Settings, *, traffic_to: str | None) -> ChildSpec:
     """The simulated server; with ``traffic_to``, simulated clients of that proxy too."""
     fd = demo.fds[0]
     return ChildSpec(
         name=_DEMO_NAME,
         argv=_module("llm_metrics_proxy.demo"),
-        options_json=_line(DemoOptions(listen_fd=fd, traffic_to=traffic_to)),
+        options_json=_line(
+            DemoOptions(
+                listen_fd=fd, traffic_to=traffic_to, log_level=settings.log_level, log_format=settings.log_format
+            )
+        ),
         fds=[fd],
         stop_group=_DEMO,
         stop_timeout_s=_DEMO_STOP_S,
@@ -160,8 +165,20 @@ def launch_plan(
         scoreboard_fd=None if scoreboard is None else scoreboard.fd,
         log_level=loaded.settings.log_level,
         log_format=loaded.settings.log_format,
+        state_file=str(state_file(loaded.settings, _role(children))),
         reload=_reload(loaded, [child.name for child in children if child.name != _DEMO_NAME]),
     )
+
+
+def state_file(settings: Settings, role: str) -> Path:
+    """Where the supervisor that one of ``ROLES`` started says who it is."""
+    return settings.data_dir.absolute() / f"{role}.state"
+
+
+def _role(children: Sequence[ChildSpec]) -> str:
+    if all(child.name != METRICS for child in children):
+        return "proxy"
+    return "serve" if len(children) > 1 else "metrics"
 
 
 def launch(

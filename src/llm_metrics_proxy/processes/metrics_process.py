@@ -24,11 +24,11 @@ from typing import Final
 import msgspec
 from apsw import Connection
 
-from llm_metrics_proxy import dashboard, logs
-from llm_metrics_proxy.api import site
+from llm_metrics_proxy import dashboard, handbook, logs
+from llm_metrics_proxy.api import help_pages, site
 from llm_metrics_proxy.api.app import create_app
 from llm_metrics_proxy.api.capacity import ReaderCapacity
-from llm_metrics_proxy.api.ports import ApiPorts
+from llm_metrics_proxy.api.ports import ApiPorts, GuardedNames
 from llm_metrics_proxy.api.server import serve
 from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.counters import CounterBook
@@ -52,7 +52,7 @@ from llm_metrics_proxy.storage.compact import remove_leftovers
 from llm_metrics_proxy.storage.disk_space import DATABASE, JOURNAL, DiskWatch
 from llm_metrics_proxy.storage.rollup_store import fold_after_insert
 from llm_metrics_proxy.storage.sqlite import SqliteReader
-from llm_metrics_proxy.store_address import access_of
+from llm_metrics_proxy.store_address import StoreAccess, access_of
 from llm_metrics_proxy.telemetry import TelemetryExporter
 from llm_metrics_proxy.upkeep import Retention, UpkeepService
 from llm_metrics_proxy.watch.watcher import Rules, Watcher
@@ -114,15 +114,7 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
     )
     upkeep = UpkeepService(
         path,
-        # a server deletes by itself
-        Retention(
-            options.retention_days,
-            options.retention_max_bytes,
-            options.migration_undo_days,
-            options.server_metrics_days,
-        )
-        if access is None
-        else Retention(0, 0, options.migration_undo_days, options.server_metrics_days),
+        _retention(options, access),
         admit=migrations.admit,
         disk=disk,
         batch_lock_ms=options.migration_batch_lock_ms,
@@ -162,6 +154,7 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
             windows=book.quotas.current,
         )
 
+        names = _names(options)
         sessions = None if options.metrics_token is None else Sessions(options.metrics_token, options.tokens)
         newest_options = options
         scoreboard = None if options.scoreboard_fd is None else Scoreboard(options.scoreboard_fd)
@@ -170,15 +163,18 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
         )
 
         def take(newest: MetricsOptions) -> None:
-            nonlocal newest_options
+            nonlocal newest_options, names
             pricer, rules = _pricer_and_rules(newest)
-            newest_options = newest
+            newest_options, names = newest, _names(newest)
+            logs.set_level(newest.log_level)
+            upkeep.use(_retention(newest, access))
+            ingestor.use_pace(newest.ingest_batch_rows, newest.ingest_interval_ms / 1000)
             poller.use(poller_options(newest))
             ingestor.use_pricer(pricer)
             ingestor.keep_reports(newest.record_usage_reported)
-            watcher.use(rules)
+            watcher.use(rules, newest.watch_interval_s)
             if sessions is not None:
-                sessions.use(newest.tokens)
+                sessions.use(newest.tokens, newest.metrics_token)
 
         reloads.hand_to(take)
 
@@ -193,8 +189,9 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
             service_status=status,
             scoreboard=scoreboard,
             sessions=sessions,
-            trusted_proxies=tuple(options.trusted_proxies),
-            allowed_hosts=frozenset({options.metrics_host, *options.allowed_hosts}),
+            allowed_hosts=names.allowed_hosts,
+            trusted_proxies=names.trusted_proxies,
+            newest_names=lambda: names,
             versions={name: number for name, number in versions().items() if name != "app_version"},
             migrations=ServicePorts(migrations, path, MIGRATIONS, undo_days=options.migration_undo_days)
             if access is None or shared.migration is None
@@ -212,6 +209,7 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
             settings=lambda: newest_options.settings,
             servers=ServersPort(poller.seen, partial(samples_of, reader, poller), options.host_name),
             site=site.load(dashboard.SITE),
+            help_pages=help_pages.find(handbook.SITE),
             stopping=stop.is_set,
             turned_away=capacity.turned_away,
             watch=watcher if answers else None,
@@ -252,6 +250,16 @@ def _pricer_and_rules(options: MetricsOptions) -> tuple[Pricer, Rules]:
     """What a reload replaces: prices, and what is watched."""
     pricer = Pricer(options.prices, use_public_lists=options.public_prices, ours=DEMO_PRICES)
     return pricer, Rules(tuple(options.slos), tuple(options.alerts), tuple(options.budgets))
+
+
+def _names(options: MetricsOptions) -> GuardedNames:
+    return GuardedNames(frozenset({options.metrics_host, *options.allowed_hosts}), tuple(options.trusted_proxies))
+
+
+def _retention(options: MetricsOptions, access: StoreAccess | None) -> Retention:
+    """Of what is in the database file; a server deletes its records by itself."""
+    days, most_bytes = (options.retention_days, options.retention_max_bytes) if access is None else (0, 0)
+    return Retention(days, most_bytes, options.migration_undo_days, options.server_metrics_days)
 
 
 def _answer(ports: ApiPorts, sockets: list[socket.socket], stop: threading.Event, capacity: ReaderCapacity) -> None:

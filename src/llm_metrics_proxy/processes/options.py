@@ -26,6 +26,7 @@ from llm_metrics_proxy.proxy.options import BackendOptions, ProxyOptions
 from llm_metrics_proxy.telemetry import OtlpOptions
 from llm_metrics_proxy.watch.rules import About, AlertRule, BudgetRule, SloRule
 
+KILL_GRACE_S: Final = 5.0  # a worker that has drained still closes its journal
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -101,7 +102,7 @@ def read_tokens(loaded: Loaded) -> list[ReadToken]:
 
 def otlp_options(settings: Settings) -> OtlpOptions | None:
     """Where telemetry is sent; none: nowhere."""
-    if settings.otlp_endpoint is None or not (settings.otlp_traces or settings.otlp_metrics):
+    if settings.otlp_endpoint is None or not (settings.otlp_traces or settings.otlp_metrics or settings.otlp_logs):
         return None
     pairs = [pair.partition("=") for pair in (_secret(settings.otlp_headers) or "").split(",")]
     return OtlpOptions(
@@ -109,9 +110,11 @@ def otlp_options(settings: Settings) -> OtlpOptions | None:
         headers={name.strip().lower(): value.strip() for name, _, value in pairs if name},
         traces=settings.otlp_traces,
         metrics=settings.otlp_metrics,
+        logs=settings.otlp_logs,
         metrics_interval_s=settings.otlp_metrics_interval_s,
         model_limit=settings.prometheus_model_limit,
         version=APP_VERSION,
+        host=settings.host_name,
     )
 
 

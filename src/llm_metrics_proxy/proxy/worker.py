@@ -132,6 +132,9 @@ class Worker:
         except (msgspec.MsgspecError, SettingsError, OSError) as error:
             log.error("the new settings cannot be used, and the old ones stay: %s", error)  # noqa: TRY400
             return
+        if options.log_level != self._options.log_level:
+            logs.set_level(options.log_level)
+            stations.follow_log_level()
         ctx.options = self._options = options
         ctx.bodies.limit_bytes = options.max_buffered_bytes
         ctx.askers = self._askers()

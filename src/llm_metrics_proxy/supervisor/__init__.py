@@ -15,22 +15,34 @@ The rules:
   signal kills at once.
 * SIGHUP has the settings read again, by a process of its own (``Reload``): this one holds no library for it. What it
   answers goes to the workers as another line on their standard input, and to those that are started later as their
-  first. If it refuses, everything stays as it is.
+  first. If it refuses, everything stays as it is. Either way the state file says what became of it.
 
 A process image of its own: ``become`` replaces the command that read the settings, whose libraries take 25 MiB that
 nobody would use again.
 """
 
 from llm_metrics_proxy.supervisor.child import LONGEST_DELAY_S, restart_delay_s
-from llm_metrics_proxy.supervisor.launch_plan import ChildSpec, LaunchPlan, Reload, ReloadAnswer, ReloadRequest, become
+from llm_metrics_proxy.supervisor.launch_plan import (
+    SUPERVISOR,
+    ChildSpec,
+    LaunchPlan,
+    Reload,
+    ReloadAnswer,
+    ReloadRequest,
+    become,
+)
+from llm_metrics_proxy.supervisor.state_file import SupervisorState, running
 
 __all__ = [
     "LONGEST_DELAY_S",
+    "SUPERVISOR",
     "ChildSpec",
     "LaunchPlan",
     "Reload",
     "ReloadAnswer",
     "ReloadRequest",
+    "SupervisorState",
     "become",
     "restart_delay_s",
+    "running",
 ]

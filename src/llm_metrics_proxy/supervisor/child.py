@@ -60,9 +60,10 @@ class Child:
             self.process.stdin.flush()
         os.set_blocking(self.process.stdin.fileno(), False)  # from now on it must not make us wait
 
-    def reload(self, options_json: str) -> None:
+    def reload(self, options_json: str, stop_timeout_s: float | None = None) -> None:
         """Hand it new options, now or as soon as it reads; one that is started later gets them first."""
-        self.spec = msgspec.structs.replace(self.spec, options_json=options_json)
+        limit_s = self.spec.stop_timeout_s if stop_timeout_s is None else stop_timeout_s
+        self.spec = msgspec.structs.replace(self.spec, options_json=options_json, stop_timeout_s=limit_s)
         if self.process is not None:
             self._pending_stdin += options_json.encode() + b"\n"
             self.flush_stdin()

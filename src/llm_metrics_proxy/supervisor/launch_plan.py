@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
+SUPERVISOR: Final = "llm_metrics_proxy.supervisor"  # as its command line has it
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -41,10 +42,14 @@ class ReloadRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReloadAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """New ``options``, one line of JSON by the child's name, and settings that have changed to no effect."""
+    """New ``options``, one line of JSON by the child's name; or ``problems``, one line each, and nothing changes."""
 
-    options: dict[str, str]
-    needs_restart: list[str] = []
+    options: dict[str, str] = {}
+    changed: list[str] = []  # settings that are in use now
+    needs_restart: list[str] = []  # settings that have changed to no effect
+    problems: list[str] = []
+    stop_timeouts_s: dict[str, float] = {}  # by the child's name
+    log_level: str | None = None
 
 
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +61,7 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     log_format: str = "text"
     reload: Reload | None = None  # none: no file can have changed
+    state_file: str | None = None  # where it says which process it is, and what became of reloads
 
 
 def become(plan: LaunchPlan, announce: Callable[[], None]) -> NoReturn:
@@ -76,7 +82,7 @@ def become(plan: LaunchPlan, announce: Callable[[], None]) -> NoReturn:
     announce()
     sys.stdout.flush()
     sys.stderr.flush()
-    argv = [sys.executable, "-P", "-m", "llm_metrics_proxy.supervisor", str(plan_fd)]
+    argv = [sys.executable, "-P", "-m", SUPERVISOR, str(plan_fd)]
     os.execv(sys.executable, argv)  # noqa: S606 -- our own module, started as this program was
 
 

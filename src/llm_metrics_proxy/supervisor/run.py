@@ -6,18 +6,22 @@ import selectors
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
+from llm_metrics_proxy import logs
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.supervisor.child import Child, restart_delay_s
-from llm_metrics_proxy.supervisor.launch_plan import STOP_SIGNALS, LaunchPlan
+from llm_metrics_proxy.supervisor.launch_plan import STOP_SIGNALS, LaunchPlan, ReloadAnswer
 from llm_metrics_proxy.supervisor.settings_reader import SettingsReader
 from llm_metrics_proxy.supervisor.signals import signals
+from llm_metrics_proxy.supervisor.state_file import StateFile
 
 HEALTHY_AFTER_S: Final = 30.0
 MOST_FAILED_STARTS: Final = 5
 REFUSALS: Final = {2: "its settings are unusable", 3: "the database is not one it may write (see above)"}
 PENDING_PAUSE_S: Final = 0.05
+NOTHING_TO_READ: Final = "no file with settings was named at start (--config), so there is nothing to read again"
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ class Supervisor:
         self._reload = plan.reload
         self._reader: SettingsReader | None = None  # reads the settings again
         self._read_once_more = False
+        self._state = _state_file(plan.state_file)
 
     def run(self) -> int:
         """Start all, then react to signals and due times until everything has ended."""
@@ -87,7 +92,9 @@ class Supervisor:
         if self._stopping:
             return
         if self._reload is None:
-            log.info("no file with settings was named at start (--config), so there is nothing to read again")
+            log.info("%s", NOTHING_TO_READ)
+            if self._state is not None:
+                self._state.reloaded(ReloadAnswer(problems=[NOTHING_TO_READ]))
         elif self._reader is not None:
             self._read_once_more = True
         else:
@@ -98,22 +105,31 @@ class Supervisor:
                 log.error("the settings cannot be read again, and stay as they are: %s", error.strerror)  # noqa: TRY400
 
     def _on_settings_read(self, reader: SettingsReader) -> None:
-        answer = reader.answer()
+        answer = reader.answer() or ReloadAnswer(problems=["the process that reads the settings failed; see the log"])
         self._reader = None
         if self._stopping:
             return
-        if answer is None:
+        if answer.problems:
             log.error("the new settings are refused (see above); the old ones stay")
         else:
-            for child in self._children:
-                if child.spec.name in answer.options:
-                    child.reload(answer.options[child.spec.name])
-            log.info("the settings were read again and handed to the processes")
-            if answer.needs_restart:
-                log.warning("changed, but only a restart makes them count: %s", ", ".join(answer.needs_restart))
+            self._use(answer)
+        if self._state is not None:
+            self._state.reloaded(answer)
         if self._read_once_more:
             self._read_once_more = False
             self._on_reload_signal()
+
+    def _use(self, answer: ReloadAnswer) -> None:
+        for child in self._children:
+            if (options := answer.options.get(child.spec.name)) is not None:
+                child.reload(options, answer.stop_timeouts_s.get(child.spec.name))
+        log.info("the settings were read again and handed to the processes")
+        if answer.changed:
+            log.info("changed: %s", ", ".join(answer.changed))
+        if answer.needs_restart:
+            log.warning("changed, but only a restart makes them count: %s", ", ".join(answer.needs_restart))
+        if answer.log_level is not None:
+            logs.set_level(answer.log_level)
 
     def _reap(self) -> None:
         if self._reader is not None and self._reader.process.poll() is not None:
@@ -195,6 +211,17 @@ class Supervisor:
             if child.spec.stop_group == self._stopped_group:
                 child.kill_at_s = time.monotonic() + child.spec.stop_timeout_s
                 child.signal(signal.SIGTERM)
+
+
+def _state_file(path: str | None) -> StateFile | None:
+    """None if it cannot be had: everything but the verb `reload` goes without."""
+    if path is None:
+        return None
+    try:
+        return StateFile(Path(path))
+    except OSError as error:
+        log.debug("no state file %s: %s", path, error.strerror)
+        return None
 
 
 def _said(code: int) -> str:

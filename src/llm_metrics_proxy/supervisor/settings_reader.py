@@ -32,10 +32,8 @@ class SettingsReader:
             raise
 
     def answer(self) -> ReloadAnswer | None:
-        """What it said, once it has ended; ``None`` if it refused or failed."""
+        """What it said, once it has ended; ``None`` if it failed."""
         with self._answer as file:
-            if self.process.returncode != 0:
-                return None
             file.seek(0)
             try:
                 return msgspec.json.decode(file.read(), type=ReloadAnswer)

@@ -1,7 +1,7 @@
 """A bounded queue and a thread between ingestion and OTLP: a receiver that is slow or away holds up nothing.
 
-What does not fit into the queue is dropped and counted; so are spans that the receiver did not take, after the SDK's
-own retries. Records are in the database whatever becomes of their spans.
+What does not fit into the queue is dropped and counted; so are spans and log records that the receiver did not take,
+after the SDK's own retries. Records are in the database whatever becomes of their spans.
 """
 
 import logging
@@ -10,20 +10,32 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from heapq import nlargest
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from llm_metrics_proxy.record import RequestRecord
-from llm_metrics_proxy.telemetry.facts import SpanFacts, has_span, is_understood, measurements, span
+from llm_metrics_proxy.telemetry.facts import (
+    EventFacts,
+    SpanFacts,
+    event,
+    has_span,
+    ids,
+    is_understood,
+    measurements,
+    span,
+)
 
 if TYPE_CHECKING:
     from llm_metrics_proxy.telemetry.otlp import Otlp
 
 MOST_WAITING: Final = 20_000  # records; some 20 MB
 SPANS_AT_ONCE: Final = 512
+EXEMPLARS_AT_ONCE: Final = 64  # of a batch, the slowest: an exemplar takes the SDK 7 µs in each histogram
 CLOSE_LIMIT_S: Final = 8.0
 OTHER_MODEL: Final = "other"
+SPANS, EVENTS = "spans", "log records"
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +47,22 @@ class OtlpOptions(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     traces: bool
     metrics: bool
+    logs: bool
     metrics_interval_s: float
     model_limit: int  # distinct models in attributes of metrics; later ones are ``other``
     version: str
+    host: str  # as records name it
 
 
 class TelemetryStatus(msgspec.Struct, frozen=True):
-    """Since this process started. ``dropped``: records that did not fit into the queue, and spans not taken."""
+    """Since this process started. ``dropped``: records that did not fit into the queue, spans and log records that
+    were not taken."""
 
     spans_sent: int = 0
     dropped: int = 0
     waiting: int = 0
+    events_sent: int = 0
+    sends_traces: bool = False
 
 
 Stored = tuple[RequestRecord, float | None]  # with its cost
@@ -62,8 +79,9 @@ class TelemetryExporter:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._models: set[str] = set()
-        self._sent = self._dropped = 0
-        self._is_away = False
+        self._sent = {SPANS: 0, EVENTS: 0}
+        self._dropped = 0
+        self._away: set[str] = set()  # of SPANS and EVENTS
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
 
     def start(self) -> None:
@@ -79,7 +97,9 @@ class TelemetryExporter:
 
     def status(self) -> TelemetryStatus:
         """How it fares; from any thread."""
-        return TelemetryStatus(self._sent, self._dropped, len(self._queue))
+        return TelemetryStatus(
+            self._sent[SPANS], self._dropped, len(self._queue), self._sent[EVENTS], self._options.traces
+        )
 
     def stop(self, timeout_s: float = CLOSE_LIMIT_S) -> None:
         """Send what waits, for at most ``timeout_s``. The rest is lost."""
@@ -120,27 +140,44 @@ class TelemetryExporter:
 
     def _export(self, otlp: "Otlp", batch: Sequence[Stored]) -> None:
         spans: list[SpanFacts] = []
+        events: list[EventFacts] = []
+        slowest = {record.request_id for record, _ in nlargest(EXEMPLARS_AT_ONCE, batch, key=_duration_ms)}
         try:
             for record, cost_usd in batch:
+                start_ns = _start_ns(record.timestamp)
+                if otlp.takes_events:
+                    events.append(event(record, start_ns, cost_usd))
                 if not is_understood(record):
                     continue
                 if otlp.takes_metrics:
-                    for measured in measurements(record, self._label(record.model), self._label(record.response_model)):
-                        otlp.measure(measured)
+                    self._measure(otlp, record, may_be_exemplar=record.request_id in slowest)
                 if otlp.takes_spans and has_span(record):
-                    spans.append(span(record, _start_ns(record.timestamp), cost_usd))
-            taken = not spans or otlp.send(spans)
+                    spans.append(span(record, start_ns, cost_usd))
+            if otlp.takes_metrics:
+                otlp.add()
+            self._count(otlp, SPANS, len(spans), taken=not spans or otlp.send(spans))
+            self._count(otlp, EVENTS, len(events), taken=not events or otlp.send_events(events))
         except Exception:
             log.exception("telemetry met a bug; %d records are not sent", len(batch))
             self._dropped += len(batch)
+
+    def _measure(self, otlp: "Otlp", record: RequestRecord, *, may_be_exemplar: bool) -> None:
+        """A request is found by its trace if that is kept, and somebody sends a part of it."""
+        is_found = may_be_exemplar and has_span(record) and (otlp.takes_spans or record.trace_id is not None)
+        measured = measurements(record, self._label(record.model), self._label(record.response_model))
+        otlp.measure(measured, ids(record) if is_found else None)
+
+    def _count(self, otlp: "Otlp", signal: str, n: int, *, taken: bool) -> None:
+        """What became of ``n`` of them; 0 says nothing of the receiver."""
+        if n == 0:
             return
         if taken:
-            self._sent += len(spans)
+            self._sent[signal] += n
         else:
-            self._dropped += len(spans)
-        if taken is self._is_away:
-            self._is_away = not taken
-            level, words = (logging.INFO, "takes telemetry again") if taken else (logging.WARNING, "takes no telemetry")
+            self._dropped += n
+        if taken is (signal in self._away):
+            self._away ^= {signal}
+            level, words = (logging.INFO, f"takes {signal} again") if taken else (logging.WARNING, f"takes no {signal}")
             why = "" if taken or otlp.why_not_taken is None else f" ({otlp.why_not_taken})"
             log.log(level, "%s %s%s; %d were dropped so far", self._options.endpoint, words, why, self._dropped)
 
@@ -152,6 +189,10 @@ class TelemetryExporter:
             self._models.add(model)
             return model
         return OTHER_MODEL
+
+
+def _duration_ms(stored: Stored) -> float:
+    return stored[0].response_time_ms or 0.0
 
 
 def _start_ns(timestamp: str) -> int:
@@ -171,4 +212,6 @@ def _open_otlp(options: OtlpOptions) -> "Otlp":
         metrics_interval_s=options.metrics_interval_s,
         traces=options.traces,
         metrics=options.metrics,
+        logs=options.logs,
+        host=options.host,
     )

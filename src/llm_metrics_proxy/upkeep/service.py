@@ -68,6 +68,10 @@ class UpkeepService:
             self._thread.join()
             self._thread = None
 
+    def use(self, retention: Retention) -> None:
+        """Keep so much from now on; from any thread."""
+        self._retention = retention
+
     def problem(self) -> str | None:
         """Why nothing is rolled up or pruned, for people; none while all goes well. From any thread."""
         return self._problem
@@ -113,6 +117,7 @@ class UpkeepService:
         last_leftovers = time.monotonic()
         while not self._stop.is_set():
             self._admit()
+            upkeep.keep(self._retention)
             begun = time.monotonic()
             leftovers = begun - last_leftovers >= self._leftovers_s
             worked = self._step(upkeep, leftovers=leftovers)

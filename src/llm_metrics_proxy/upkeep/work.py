@@ -65,6 +65,10 @@ class Upkeep:
         pragmas = {"cache_size": -_CACHE_KIB}
         self._connection = connect(path, Access.WRITE, busy_ms=1000, pragmas=pragmas)
 
+    def keep(self, retention: Retention) -> None:
+        """Keep so much from now on."""
+        self._retention = retention
+
     def close(self) -> None:
         """Release the file."""
         self._connection.close()

@@ -118,9 +118,10 @@ class Watcher:
         for thread in self._threads:
             thread.join(timeout_s)
 
-    def use(self, rules: Rules) -> None:
-        """Watch these from now on. An alert that stays keeps its state."""
+    def use(self, rules: Rules, interval_s: float | None = None) -> None:
+        """Watch these from now on, perhaps more or less often. An alert that stays keeps its state."""
         self._rules = rules
+        self._interval_s = interval_s or self._interval_s
         self._alert_hours, self._slo_hours = GoodHours(self._records), GoodHours(self._records)
 
     def slos(self) -> list[SloReport]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from llm_metrics_proxy import extras
 from llm_metrics_proxy.errors import StoreBusyError, StoreError
 from llm_metrics_proxy.store_address import StoreAccess
 
@@ -84,7 +85,11 @@ class Connection:
     """
 
     def __init__(self, access: StoreAccess, *, timeout_s: float = TIMEOUT_S, settings: Settings | None = None) -> None:
-        """``timeout_s`` bounds the wait for an answer; ``settings`` of the server go with every statement."""
+        """``timeout_s`` bounds the wait for an answer; ``settings`` of the server go with every statement.
+
+        Raises ``MissingExtraError``.
+        """
+        extras.need("clickhouse", f"ClickHouse at {access.address}")
         self.access, self.address, self.cluster = access, access.address, access.cluster
         self._timeout_s, self._settings = timeout_s, dict(settings or {})
         self._lock = threading.Lock()

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { pieces } from "./marked";
+import { leadsTo, pieces } from "./pieces";
 
 it("takes links and names out of a text, and leaves the rest", () => {
   expect(pieces("See [Cost](topics/cost.md), and `a [b](c)`.")).toEqual([
@@ -12,4 +12,10 @@ it("takes links and names out of a text, and leaves the rest", () => {
   ]);
   expect(pieces("each a table `[[slos]]` (of the file)").map(({ kind }) => kind)).toEqual(["text", "code", "text"]);
   expect(pieces("")).toEqual([]);
+});
+
+it("leads to the pages of the documentation as the program serves them", () => {
+  expect(leadsTo("topics/cost.md")).toEqual({ path: "/help/topics/cost.html" });
+  expect(leadsTo("topics/backends.md#reload")).toEqual({ path: "/help/topics/backends.html#reload" });
+  expect(leadsTo("https://example.org/a.md")).toEqual({ url: "https://example.org/a.md" });
 });
