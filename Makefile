@@ -132,11 +132,13 @@ real-llm: $(DEV) ## llama.cpp with a tiny random model behind the proxy (compile
 	sh tools/install-llama-cpp.sh
 	$(BIN)/pytest -q -rA tests/real_llm $(ARGS)
 
-# What makes and checks packages has an environment of its own.
-$(RELEASE)/.installed: $(VENV)/bin/python requirements-release.lock requirements-node.lock
+# What makes and checks packages has an environment of its own, with what the build of a wheel needs besides: Node for the
+# dashboard, and Zensical for the pages of /help.
+RELEASE_LOCKS := requirements-release.lock requirements-node.lock requirements-docs.lock
+$(RELEASE)/.installed: $(VENV)/bin/python $(RELEASE_LOCKS)
 	$(PYTHON) -m venv $(RELEASE)
 	$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-	  -r requirements-release.lock -r requirements-node.lock
+	  $(addprefix -r ,$(RELEASE_LOCKS))
 	@touch $@
 
 release: $(RELEASE)/.installed ## dist/VERSION: wheel, sdist, Debian packages, SBOM, provenance; built twice, byte for byte the same

@@ -9,7 +9,7 @@ printf 'hatchling\neditables\n' > $venv/build.in
 compile pyproject.toml --extra all $venv/build.in -o requirements.lock --upgrade
 compile pyproject.toml --extra all --extra dev --constraint requirements.lock -o requirements-dev.lock --upgrade
 printf 'build\ncyclonedx-python-lib[json-validation]\neditables\nhadolint-bin\nhatchling\nkubernetes-validate\nuv\n' > $venv/release.in
-compile $venv/release.in --constraint requirements.lock -o requirements-release.lock --upgrade
+compile $venv/release.in --constraint requirements-dev.lock -o requirements-release.lock --upgrade
 printf 'litellm[proxy]\n' > $venv/litellm.in
 compile $venv/litellm.in -o requirements-litellm.lock --upgrade
 printf 'llama-cpp-python[server]\ngguf\n' > $venv/llama.in

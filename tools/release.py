@@ -47,7 +47,8 @@ def build(sources: Path, out: Path, epoch: int, pythons: tuple[str, ...]) -> Non
     """Everything that one build makes."""
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch)}
     command = [sys.executable, "-m", "build", "--no-isolation", "--skip-dependency-check", "--outdir", str(out)]
-    subprocess.run([*command, str(sources)], check=True, env=environment, stdout=subprocess.DEVNULL)
+    if subprocess.run([*command, str(sources)], check=False, env=environment, stdout=subprocess.DEVNULL).returncode:
+        sys.exit("the sources could not be built: the reason stands above")
     (wheel,) = out.glob("*.whl")
     for python in pythons:
         say(f"  Debian package for Python {python}")

@@ -29,6 +29,33 @@ def test_commit_hooks_are_part_of_make_check() -> None:
         assert command in lines, f"the hook {hook['id']} runs {command}, which make check does not"
 
 
+def release_locks() -> list[str]:
+    line = re.search(r"^RELEASE_LOCKS := (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert line is not None
+    return line[1].split()
+
+
+def test_what_makes_releases_has_all_that_the_build_of_a_wheel_asks_for() -> None:
+    asked = re.findall(r'^_[A-Z]+_LOCK: Final = "(.*)"$', (ROOT / "tools" / "build_hook.py").read_text(), re.M)
+    assert len(asked) == 2
+    assert set(asked) <= set(release_locks())
+
+
+@pytest.mark.parametrize(
+    "together",
+    [release_locks(), [f"requirements{part}.lock" for part in ("", "-dev", "-node", "-docs")]],
+    ids=["release", "venv"],
+)
+def test_locks_of_one_environment_name_one_version_of_each_package(together: list[str]) -> None:
+    """pip refuses two in one call, and in two calls the last one wins."""
+    pinned: dict[tuple[str, str], set[str]] = {}
+    for lock in together:
+        for name, version, marker in re.findall(r"^([\w.-]+)==(\S+)( ;.*)?", (ROOT / lock).read_text(), re.M):
+            pinned.setdefault((name, marker.rstrip(" \\")), set()).add(version)
+    assert len(pinned) > 10
+    assert not {name: versions for name, versions in pinned.items() if len(versions) > 1}
+
+
 def test_the_workflow_runs_what_a_fresh_machine_runs() -> None:
     steps = read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["test"]["steps"]
     assert steps[-1]["run"].endswith(" .ci/run")
