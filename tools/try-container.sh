@@ -16,7 +16,7 @@ storage="--root $kept/storage --runroot $kept/run --storage-driver overlay"
 podman() { command podman $storage --runtime runc --cgroup-manager cgroupfs "$@"; }
 clean() {
   podman rm --force --time 0 $name >/dev/null 2>&1 || :
-  umount "$kept/storage/overlay" 2>/dev/null || :
+  umount "$kept"/storage/overlay/*/merged "$kept/storage/overlay" 2>/dev/null || :
   rm -rf "$scratch"
 }
 trap clean EXIT
