@@ -14,13 +14,15 @@ import typer
 
 from llm_metrics_proxy.cli.flags import GivenSettings, Json, with_flags
 from llm_metrics_proxy.cli.output import console, plain, print_json
-from llm_metrics_proxy.cli.support.known import names_in, names_of, secrets_of, vocabulary
+from llm_metrics_proxy.cli.support.known import machine, names_in, names_of, secrets_of, texts_of_file, vocabulary
 from llm_metrics_proxy.cli.support.parts import PARTS, BundlePart, BundleSubject
 from llm_metrics_proxy.cli.support.redaction import Redactor
 from llm_metrics_proxy.cli.tables import print_table, table
 from llm_metrics_proxy.cli.written import Force, written
+from llm_metrics_proxy.config.settings import ENV_PREFIX
 from llm_metrics_proxy.config.sources import Loaded
 from llm_metrics_proxy.config.store_access import store_access
+from llm_metrics_proxy.config.table import CONFIG_ENVIRONMENT
 from llm_metrics_proxy.engines import open_records
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -62,7 +64,8 @@ def support_bundle(
 
     It has no secret, no key, nothing of prompts and answers, and no name of users, models, hosts or backends: only the
     program's own words, numbers and times pass; every other word has a number in its place. It works without a running
-    process, and with settings that cannot be used.
+    process, and with settings that cannot be used. A name that nobody gave in the settings and that is made of the
+    program's own words stays.
     """
     seen = examined(given.flags, os.environ, given.config_file)
     subject = BundleSubject(seen.loaded, [str(each) for each in seen.faults], log or [], lines)
@@ -83,8 +86,10 @@ def _redactor(loaded: Loaded | None, given: GivenSettings) -> Redactor:
     """With all that is known here; with settings that cannot be used, what was given is taken for a secret."""
     if loaded is None:
         secrets = {str(value) for value in given.flags.values()}
-        secrets |= {value for name, value in os.environ.items() if name.startswith("LLM_METRICS_PROXY_")}
-        return Redactor(vocabulary(), secrets)
+        secrets |= {value for name, value in os.environ.items() if name.startswith(ENV_PREFIX)}
+        file = given.config_file or os.environ.get(CONFIG_ENVIRONMENT)
+        secrets |= texts_of_file(Path(file), os.environ) if file else set()
+        return Redactor(vocabulary(), secrets, machine())
     names = names_of(loaded)
     with suppress(LlmMetricsProxyError, apsw.Error, OSError):
         if loaded.settings.db_path.exists():

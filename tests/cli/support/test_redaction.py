@@ -26,6 +26,8 @@ def redacted(text: str, **known: list[str]) -> str:
         ("12.5ms 64MiB 1e+09 5.1.0 7q", "12.5ms 64MiB 1e+09 5.1.0 <1>"),
         ("10.0.0.7:8001 127.0.0.1:8001 0.0.0.0", "<address>:8001 127.0.0.1:8001 0.0.0.0"),
         ("fe80::1 2001:db8::7 ::1", "<address> <address> ::1"),
+        ("::ffff:192.168.77.13 [::ffff:203.0.113.9]:443", "<address> [<address>]:443"),
+        ("4111111111111111 +4915112345678 123456789012", "<1> +<2> 123456789012"),
         ("a.person@error.model ended", "<1> ended"),
         ("sk-abc123 Bearer xyz", "<1>-<2> <3> <4>"),
         ("model_status request_qwen", "model_status <1>"),

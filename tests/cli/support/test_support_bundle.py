@@ -168,6 +168,29 @@ def test_settings_that_cannot_be_used_still_make_a_bundle(cli: Cli, tmp_path: Pa
     assert all(MARK.lower() not in text.lower() for text in files.values())
 
 
+def test_with_settings_that_cannot_be_used_every_text_of_the_file_is_a_secret(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_KEY", "998877665544")
+    (tmp_path / "c.toml").write_text(
+        'port = "oops"\nmetrics_token = "server-metrics-proxy"\n'
+        '[[backends]]\nname = "gateway"\nurl = "http://model.request:8000"\napi_key_env = "GATEWAY_KEY"\n'
+    )
+    (tmp_path / "m.log").write_text(
+        "Bearer server-metrics-proxy key 998877665544 via gateway at http://model.request:8000\n"
+    )
+    assert cli("support-bundle", "--config", "c.toml", "--log", "m.log", "--output", "b.zip").code == 0
+    log = contents(tmp_path / "b.zip")["log.txt"]
+    assert "server-metrics" not in log
+    assert "998877665544" not in log
+    assert "gateway" not in log
+    assert "model.request" not in log
+
+
+def test_a_log_without_an_end_is_read_as_far_as_asked(cli: Cli) -> None:
+    assert cli("support-bundle", "--log", "/dev/zero", "--lines", "5", "--output", "b.zip").code == 0
+
+
 def test_it_is_made_from_sources_that_nobody_installed_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(name: str) -> list[str]:
         raise metadata.PackageNotFoundError(name)

@@ -3,8 +3,10 @@
 import errno
 import getpass
 import os
+import re
 import socket
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +30,8 @@ NAMED: Final = (
     "host", "user_agent", "client_address", "trace_id", "tags",
 )  # fmt: skip
 NEWEST_RECORDS: Final = 5_000
+_BARE: Final = re.compile(r"True|False|[\d.]+")  # what has no quotes is no secret
+_QUOTED: Final = re.compile(r""" "([^"\n]*)" | '([^'\n]*)' """, re.VERBOSE)
 _SOURCES: Final = Path(llm_metrics_proxy.__file__).parent
 _WORDS_OF_CONFIG: Final = frozenset({"true", "false", "none", "null", "nan", "inf"})
 
@@ -60,9 +64,22 @@ def secrets_of(loaded: Loaded) -> set[str]:
     return {each for each in found if each}
 
 
+def texts_of_file(file: Path, environment: Mapping[str, str]) -> set[str]:
+    """Every text of a settings file that cannot be used, and what the variables hold that it names."""
+    try:
+        content = file.read_bytes().decode("utf-8", "replace") if file.is_file() else ""
+    except OSError:
+        return set()
+    found = {text for pair in _QUOTED.findall(content) for text in pair}
+    with suppress(tomllib.TOMLDecodeError, RecursionError):
+        found |= {text for text in _texts(tomllib.loads(content)) if not _BARE.fullmatch(text)}
+    found |= {environment[name] for name in found if name in environment}
+    return {each for each in found if each}
+
+
 def names_of(loaded: Loaded) -> set[str]:
     """Names that people gave in the settings, and those of this machine and its user."""
-    found = set(_machine())
+    found = set(machine())
     for name, row in rows().items():
         if row.is_secret or row.is_switch or row.choices or loaded.origins[name] == DEFAULT:
             continue
@@ -96,7 +113,7 @@ def _names_in(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def _machine() -> Iterator[str]:
+def machine() -> Iterator[str]:
     yield socket.gethostname()
     yield Path.home().name
     with suppress(OSError, KeyError):

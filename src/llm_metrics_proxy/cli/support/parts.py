@@ -174,7 +174,7 @@ def _tail(path: Path, lines: int) -> str:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - lines * _BYTES_OF_A_LINE))
-        text = file.read().decode(errors="replace")
+        text = file.read(lines * _BYTES_OF_A_LINE).decode(errors="replace")  # a device has no end
     return "\n".join(text.splitlines()[-lines:])
 
 

@@ -16,7 +16,8 @@ _TOKEN: Final = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)"
     r"|(?P<mail>[^\s@<>\"']+@[^\s@<>\"']+)"
     r"|(?P<v4>(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w))"
-    r"|(?P<v6>(?<![\w:])(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{1,4}(?!\w)|(?<![\w:])(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*)?"
+    r"|(?P<v6>(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,6}\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w)"
+    r"|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{1,4}(?!\w)|(?<![\w:])(?:[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*)?"
     r"::[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4})*(?!\w))"
     rf"|(?P<number>(?<!\w)\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?(?:{_UNITS})?(?!\w))"
     r"|(?P<word>\w+)",
@@ -24,7 +25,9 @@ _TOKEN: Final = re.compile(
 _OWN: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")  # a part of an identifier
 _PUNCTUATION: Final = frozenset("…–—•→≈≤≥×µ·“”‘’\N{NO-BREAK SPACE}")  # noqa: RUF001 -- what our own texts use
 _LOOPBACK: Final = re.compile(r"127\.|0\.0\.0\.0$")
-_LONGEST_NUMBER: Final = 20
+_LONGEST_NUMBER: Final = 24
+_MOST_DIGITS: Final = 12  # before the point; cards, telephones and accounts have more
+_LEADING_DIGITS: Final = re.compile(r"\d+")
 _LEAST_NAME: Final = 2
 
 
@@ -81,7 +84,7 @@ class Redactor:
 
     def _token(self, match: re.Match[str]) -> str:
         kind, token = match.lastgroup, match[0]
-        if kind == "time" or (kind == "number" and len(token) <= _LONGEST_NUMBER):
+        if kind == "time" or (kind == "number" and _is_short(token)):
             return token
         if kind == "v4" and _LOOPBACK.match(token):
             return token
@@ -101,6 +104,11 @@ class Redactor:
 
     def _in_place_of(self, word: str) -> str:
         return f"<{self._numbers.setdefault(word, len(self._numbers) + 1)}>"
+
+
+def _is_short(number: str) -> bool:
+    digits = _LEADING_DIGITS.match(number)
+    return digits is not None and len(digits[0]) <= _MOST_DIGITS and len(number) <= _LONGEST_NUMBER
 
 
 def words_of(text: str) -> set[str]:
