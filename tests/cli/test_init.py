@@ -54,6 +54,39 @@ def test_nothing_that_is_there_is_replaced_unless_told(cli: Cli, tmp_path: Path)
     assert "ExecStart=" in unit.read_text()
 
 
+@pytest.mark.usefixtures("lonely")
+@pytest.mark.parametrize("unit", ["/proc/nope/x.service", "/proc/x.service", "file/x.service", "x" * 300])
+def test_a_unit_that_cannot_be_written_leaves_no_settings_either(cli: Cli, tmp_path: Path, unit: str) -> None:
+    (tmp_path / "file").touch()
+    ran = cli("init", "--yes", "--service", "--unit", unit, "--output", "c.toml")
+    assert ran.code == 1
+    assert "cannot be written: " in ran.err
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.usefixtures("lonely")
+def test_who_names_a_unit_gets_one(cli: Cli, tmp_path: Path) -> None:
+    assert cli("init", "--yes", "--unit", "foo.service", "--output", "foo.toml").code == 0
+    assert "ExecStart=" in (tmp_path / "foo.service").read_text()
+    ran = cli("init", "--yes", "--no-service", "--unit", "bar.service", "--output", "bar.toml")
+    assert ran.code == 2
+    assert "leave one of them out" in ran.err
+
+
+@pytest.mark.usefixtures("lonely")
+@pytest.mark.parametrize("flag", ["--output", "--unit"])
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[0m", "a\udcff"])
+def test_a_name_that_would_break_a_line_of_either_file_is_refused(
+    cli: Cli, tmp_path: Path, flag: str, name: str
+) -> None:
+    files = {"--output": "c.toml", "--unit": "c.service", flag: name}
+    ran = cli("init", "--yes", *(word for each in files.items() for word in each))
+    assert ran.code == 2
+    assert f"{flag} '" in ran.err
+    assert "choose another name" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_a_terminal_it_asks_nobody(cli: Cli) -> None:
     ran = cli("init")
     assert ran.code == 2
@@ -100,13 +133,20 @@ def test_every_comment_with_a_default_means_what_it_meant_as_a_comment(tmp_path:
 
 def test_the_unit_of_the_usual_places_is_the_one_of_contrib() -> None:
     command = Path("/opt/llm-metrics-proxy/bin/llm-metrics-proxy")
-    assert systemd_unit(verb.OF_SERVICE, command) == UNIT.read_text(encoding="utf-8")
+    assert systemd_unit(verb.OF_SERVICE, command, Path("/usr")) == UNIT.read_text(encoding="utf-8")
 
 
 def test_odd_places_are_quoted_and_homes_are_readable() -> None:
     unit = systemd_unit(Path('/home/a b/50%"$x/c.toml'), Path("/home/me/.local/bin/llm-metrics-proxy"))
     assert '--config "/home/a b/50%%\\"$$x/c.toml" --data-dir' in unit
     assert "ProtectHome=read-only\n" in unit
+
+
+@pytest.mark.parametrize("python", ["/root/.local/share/uv/python/3.13", "/home/me/python", "/run/user/1000/python"])
+def test_an_interpreter_below_a_home_is_readable_too(monkeypatch: pytest.MonkeyPatch, python: str) -> None:
+    command = Path("/opt/llm-metrics-proxy/bin/llm-metrics-proxy")
+    monkeypatch.setattr(sys, "base_prefix", python)
+    assert "ProtectHome=read-only\n" in systemd_unit(verb.OF_SERVICE, command)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here")

@@ -52,6 +52,15 @@ def test_the_changelog_is_read_point_by_point() -> None:
     assert len(known["5.0.0"].changed) > 10
 
 
+def test_a_wheel_whose_facts_are_nested_without_end_is_refused(cli: Cli, old_database: Path, tmp_path: Path) -> None:
+    path = tmp_path / "deep.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("llm_metrics_proxy/release.json", "[" * 100_000)
+    ran = cli("upgrade-check", str(path), "--db-path", str(old_database))
+    assert ran.code == 1
+    assert "deep.whl does not hold what it should: " in ran.err
+
+
 def test_without_a_wheel_this_version_is_held_against_the_database(cli: Cli, old_database: Path) -> None:
     before = content(old_database)
     ran = cli("upgrade-check", "--db-path", str(old_database), "--json")

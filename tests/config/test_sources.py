@@ -1,6 +1,7 @@
 """Which value counts, where it came from, and the exact line for each thing that can be wrong."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,27 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"port = 1 # \xff")
     with pytest.raises(SettingsError, match="is not TOML"):
         load({}, {}, file)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "c.toml")
+    with pytest.raises(SettingsError, match=r"c\.toml \(--config\): is no regular file: name one in TOML$"):
+        load({}, {}, tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a = " + "[" * 5000, "is nested too deep: settings are flat$"),
+        ("backends" + ".a" * 5000 + " = 1", "is nested too deep: settings are flat$"),
+        ("port = " + "9" * 5000, "is not TOML: Exceeds"),
+    ],
+)
+def test_a_file_that_the_parser_gives_up_on_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"c\.toml \(--config\): " + words):
+        load({}, {}, tmp_path / "c.toml")
 
 
 values = st.text(max_size=30) | st.from_regex(r"[a-z]*:?//[a-z@:/?]*", fullmatch=True)

@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import re
 import secrets
 import shlex
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -16,7 +19,7 @@ from llm_metrics_proxy.cli.written import Force, refuse_to_replace, written
 from llm_metrics_proxy.config.sources import examine
 from llm_metrics_proxy.config.toml_file import toml_file
 from llm_metrics_proxy.config.types import DEMO
-from llm_metrics_proxy.errors import SettingsError
+from llm_metrics_proxy.errors import ExportError, SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.ownership import make_folder
 from llm_metrics_proxy.processes.discovery import LlmServer, identify, look_on_loopback
@@ -26,6 +29,7 @@ HERE: Final = Path("llm-metrics-proxy.toml")
 OF_SERVICE: Final = Path("/etc") / NAME / "config.toml"
 UNITS: Final = Path("/etc/systemd/system")
 _EVERY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 -- written into a file, because somebody chose it
+_UNWRITABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # in a comment of TOML, or in a unit
 _SECRET_MODE: Final = 0o600
 _ANSWER_LIMIT_S: Final = 3.0
 _TOKEN_BYTES: Final = 24
@@ -89,6 +93,14 @@ def init(
 
     Nothing that is there is replaced without --force, and nothing is started.
     """
+    if unit is not None and service is False:
+        raise SettingsError(["--unit names a unit and --no-service wants none: leave one of them out"])
+    service = True if unit is not None else service
+    for flag, named in (("--output", output or HERE), ("--unit", unit)):
+        if named is not None and _UNWRITABLE.search(str(named.absolute())):
+            raise SettingsError(
+                [f"{flag} {str(named.absolute())!r}: has a control character, or is no UTF-8: choose another name"]
+            )
     asks = not yes and None in (backend, reach, service)
     if asks and not sys.stdin.isatty():
         raise SettingsError(
@@ -106,9 +118,10 @@ def init(
         unit_file = (unit or (UNITS if as_root and output is None else file.parent) / FILE_NAME).absolute()
     for target in filter(None, (file, unit_file)):
         refuse_to_replace(target, force=force)
-    _write(file, _settings_text(chosen, file), force=force, secret=chosen.reach is Reach.ALL)
+    contents = [(file, _settings_text(chosen, file), _SECRET_MODE if chosen.reach is Reach.ALL else None)]
     if unit_file is not None:
-        _write(unit_file, systemd_unit(file, program()), force=force)
+        contents.append((unit_file, systemd_unit(file, program()), None))
+    _write(contents, force=force)
     _say_what_next(chosen, file, unit_file)
 
 
@@ -175,10 +188,16 @@ def _settings_text(chosen: Choices, file: Path) -> str:
     return toml_file(values, head, _WHY)
 
 
-def _write(target: Path, text: str, *, force: bool, secret: bool = False) -> None:
-    make_folder(target.parent)
-    with written(str(target), force=force, mode=_SECRET_MODE if secret else None) as stream:
-        stream.write(text.encode())
+def _write(contents: Sequence[tuple[Path, str, int | None]], *, force: bool) -> None:
+    """All of them, or none: each can be written before one has its name. Raises ``ExportError``."""
+    for target, _, _ in contents:
+        try:
+            make_folder(target.parent)
+        except OSError as error:
+            raise ExportError(f"{target} cannot be written: no folder {target.parent}: {error.strerror}") from error
+    with ExitStack() as files:
+        for target, text, mode in contents:
+            files.enter_context(written(str(target), force=force, mode=mode)).write(text.encode())
 
 
 def _say_what_next(chosen: Choices, file: Path, unit_file: Path | None) -> None:

@@ -64,10 +64,14 @@ def written(output: str, *, force: bool, mode: int | None = None) -> Iterator[Bi
 
 
 def refuse_to_replace(target: Path, *, force: bool = False) -> None:
-    """Raises ``ExportError`` for a folder, and for a file unless ``force``."""
-    if target.is_dir():
+    """Raises ``ExportError`` for a folder, for a file unless ``force``, and for what cannot be looked at."""
+    try:
+        is_folder, is_there = target.is_dir(), target.exists()
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written: {error.strerror}") from error
+    if is_folder:
         raise ExportError(f"{target} is a folder: name a file in it")
-    if target.exists() and not force:
+    if is_there and not force:
         raise ExportError(f"{target} is there already: choose another name, or replace it with --force")
 
 

@@ -6,7 +6,7 @@ value or credentials in a URL.
 """
 
 import re
-import tomllib
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -37,6 +37,7 @@ from llm_metrics_proxy.errors import MissingExtraError, SettingsError
 from llm_metrics_proxy.store_address import store_address
 
 DEFAULT: Final = "default"
+_DEEPEST: Final = 32  # tables and lists in each other; settings need few
 EARLIER_NAMES: Final = frozenset({"BACKEND_HOST", "BACKEND_PORT", "PROXY_PORT", "METRICS_PORT", "DB_PATH"})  # version 1
 
 
@@ -186,19 +187,27 @@ def _toml_layer(
     path: Path, origin: str, table: Mapping[str, SettingRow], problems: list[SettingFault]
 ) -> dict[str, GivenValue]:
     try:
-        path.stat()  # pydantic-settings takes a file that is not there for an empty one
+        # pydantic-settings takes what is no file for an empty one, and a pipe would be waited for without end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            problems.append(SettingFault.at(f"{path} ({origin}): is no regular file: name one in TOML", None, path))
+            return {}
         values = TomlConfigSettingsSource(Settings, path)()
+        lines: TomlLines | None = TomlLines(path.read_text(encoding="utf-8"))
     except OSError as error:
         problems.append(SettingFault.at(f"{path} ({origin}): cannot be read: {error.strerror}", None, path))
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        values, lines = {}, None
+    except ValueError as error:  # no TOML, no UTF-8, or a number with too many digits
         place = re.search(r"at line (\d+)", str(error))  # an attribute from Python 3.14 on
         line = None if place is None else int(place[1])
         problems.append(
             SettingFault.at(f"{path} ({origin}): is not TOML: {error}", None, path, line, f"is not TOML: {error}")
         )
         return {}
-    lines = TomlLines(path.read_text(encoding="utf-8"))
+    if lines is None or _is_deeper(values, _DEEPEST):
+        problems.append(SettingFault.at(f"{path} ({origin}): is nested too deep: settings are flat", None, path))
+        return {}
     if SECTION in values:
         section = values.pop(SECTION)
         if isinstance(section, dict):
@@ -220,6 +229,12 @@ def _toml_layer(
         for name, value in values.items()
         if name in table
     }
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Dotted keys nest as deep as they like, and the parser does not mind; whoever shows the value would."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inside)
 
 
 def _section(keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _decoded(content: bytes, where: str) -> ReleaseFacts:
         stated = [*(one.version for one in facts.migrations), *(one.version for one in facts.notes)]
         for each in (facts.version, *stated, *(one.version for one in facts.numbers)):
             Version.parse(each)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise LlmMetricsProxyError(f"{where} does not hold what it should: {error}") from error
     return facts
 

@@ -12,7 +12,7 @@ NAME: Final = "llm-metrics-proxy"
 FILE_NAME: Final = f"{NAME}.service"
 # In a wheel beside this file; in a checkout where it is kept.
 _PLACES: Final = (Path(__file__).with_name(FILE_NAME), Path(__file__).parents[3] / "contrib" / FILE_NAME)
-_HOMES: Final = ("/home/", "/root/")
+_HOMES: Final = ("/home", "/root", "/run/user")  # what ProtectHome=yes hides
 
 
 def program() -> Path:
@@ -20,8 +20,11 @@ def program() -> Path:
     return Path(sys.executable).with_name(NAME)
 
 
-def systemd_unit(config_file: Path, command: Path) -> str:
-    """The unit's text, for a command and a file of settings at these places. Raises ``LlmMetricsProxyError``."""
+def systemd_unit(config_file: Path, command: Path, python: Path | None = None) -> str:
+    """The unit's text, for a command and a file of settings at these places. Raises ``LlmMetricsProxyError``.
+
+    ``python``: where the interpreter is that the command's environment was made with; by default, this one.
+    """
     found = next((place for place in _PLACES if place.is_file()), None)
     if found is None:
         raise LlmMetricsProxyError(f"this installation has no {FILE_NAME}; install it again from a wheel")
@@ -29,7 +32,8 @@ def systemd_unit(config_file: Path, command: Path) -> str:
         "ExecStart": f"{_quoted(command)} serve --config {_quoted(config_file)} --data-dir %S/{NAME}",
         "EnvironmentFile": f"-{_escaped(config_file.with_name('environment'))}",
     }
-    if str(command).startswith(_HOMES) or str(config_file).startswith(_HOMES):
+    places = (command, config_file, python or Path(sys.base_prefix))
+    if any(place.is_relative_to(home) for place in places for home in _HOMES):
         changes["ProtectHome"] = "read-only"  # else the program itself would be hidden from it
     return _with(found.read_text(encoding="utf-8"), changes)
 
