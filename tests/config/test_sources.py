@@ -207,6 +207,10 @@ def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path: Path,
         load({}, {}, tmp_path / "c.toml")
 
 
+def test_no_file_at_all_can_be_named() -> None:
+    assert load({}, {}, Path("/dev/null")).settings == load({}, {}, None).settings
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

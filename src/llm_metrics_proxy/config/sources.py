@@ -37,6 +37,7 @@ from llm_metrics_proxy.errors import MissingExtraError, SettingsError
 from llm_metrics_proxy.store_address import store_address
 
 DEFAULT: Final = "default"
+_NOTHING: Final = Path("/dev/null")  # how one says: no file
 _DEEPEST: Final = 32  # tables and lists in each other; settings need few
 EARLIER_NAMES: Final = frozenset({"BACKEND_HOST", "BACKEND_PORT", "PROXY_PORT", "METRICS_PORT", "DB_PATH"})  # version 1
 
@@ -188,7 +189,7 @@ def _toml_layer(
 ) -> dict[str, GivenValue]:
     try:
         # pydantic-settings takes what is no file for an empty one, and a pipe would be waited for without end.
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not stat.S_ISREG(path.stat().st_mode) and path != _NOTHING:
             problems.append(SettingFault.at(f"{path} ({origin}): is no regular file: name one in TOML", None, path))
             return {}
         values = TomlConfigSettingsSource(Settings, path)()
