@@ -50,6 +50,17 @@ def test_extras_are_those_of_the_package_and_what_tells_of_one_belongs_to_it() -
     assert set(re.findall(r"\w+", everything.partition("[")[2])) == extras.EXTRAS.keys()
 
 
+def test_the_page_of_installation_has_each_extra() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "install.md").read_text(encoding="utf-8")
+    table = page.partition("| extra | for | brings |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {*extras.EXTRAS, "all"}
+
+
+def test_the_page_of_notebooks_installs_what_its_tables_need() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "notebooks.md").read_text(encoding="utf-8")
+    assert "pip install 'llm-metrics-proxy[parquet]'" in page
+
+
 def test_a_setting_that_needs_one_is_refused_with_its_origin_before_anything_starts(bare: None) -> None:
     variable = "LLM_METRICS_PROXY_OTLP_ENDPOINT"
     with pytest.raises(SettingsError) as refused:

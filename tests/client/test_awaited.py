@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llm_metrics_proxy.api import create_app
-from llm_metrics_proxy.client import ApiRefusedError, ApiUnreachableError, AsyncMetricsClient, MetricsClient
+from llm_metrics_proxy.client import ApiRefusedError, ApiUnreachableError, AsyncMetricsClient, MetricsClient, QueryError
 from tests.analytics.database import Database
 from tests.api.service import ports
 from tests.client.conftest import TOKEN
@@ -71,6 +71,16 @@ def test_it_tries_again_and_gives_up_alike() -> None:
         asyncio.run(asked(address))
     with pytest.raises(ApiUnreachableError, match="nothing answers"):
         asyncio.run(asked(unused_url()))
+
+
+def test_one_that_is_closed_says_so() -> None:
+    async def asked() -> None:
+        metrics = AsyncMetricsClient()
+        await metrics.close()
+        await metrics.summary()
+
+    with pytest.raises(QueryError, match="this client is closed: make a new one"):
+        asyncio.run(asked())
 
 
 def test_an_application_in_this_process_is_asked_without_a_network(database: Database) -> None:

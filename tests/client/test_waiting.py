@@ -1,5 +1,6 @@
 """The client against a real API on a socket."""
 
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -139,10 +140,77 @@ def test_where_nothing_listens_it_says_what_to_start() -> None:
         client.summary()
 
 
-@pytest.mark.parametrize("address", ["", "localhost:8002", "ftp://host", "http://"])
-def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "localhost:8002",
+        "ftp://host",
+        "http://",
+        "http://[::1",
+        5,
+        "http://h:99999",
+        "http://h/?",
+        "http://a b",
+        "http://h\n",
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_once(address: Any) -> None:
     with pytest.raises(ApiUnreachableError, match="give one such as"):
         MetricsClient(address)
+
+
+def shown(error: BaseException) -> str:
+    """As a notebook shows it, with what it came from."""
+    return "".join(traceback.format_exception(error, limit=0))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://user:ZZpw@host", "http://ZZpw@host", "http://host/?key=ZZpw", "http://host/#ZZpw", "http://user:ZZpw"],
+)
+def test_secrets_in_an_address_are_refused_and_not_shown(address: str) -> None:
+    with pytest.raises(ApiUnreachableError, match="no user, password, query or fragment") as caught:
+        MetricsClient(address)
+    assert "ZZ" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("token", ["ZZsecret\n", "ZZ secret", "ZZ\x00", "", "ZZü", b"ZZsecret"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token: Any) -> None:
+    with pytest.raises(QueryError, match="token: it is empty, or has") as caught:
+        MetricsClient("http://host", token)
+    assert caught.value.parameter == "token"
+    assert "ZZ" not in shown(caught.value)
+
+
+def test_what_cannot_be_written_as_http_is_not_tried_again_and_not_shown() -> None:
+    tried = []
+
+    def illegal(request: httpx2.Request) -> httpx2.Response:
+        tried.append(request)
+        raise httpx2.LocalProtocolError("Illegal header value b'Bearer ZZsecret'")
+
+    with (
+        MetricsClient(transport=httpx2.MockTransport(illegal)) as client,
+        pytest.raises(ApiUnreachableError, match="cannot be written as HTTP") as caught,
+    ):
+        client.summary()
+    assert len(tried) == 1
+    assert "ZZ" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("timeout_s", [-1, 0, float("nan"), float("inf"), None, "5"])
+def test_a_timeout_that_is_none_is_refused(timeout_s: Any) -> None:
+    with pytest.raises(QueryError, match="timeout_s: give seconds above 0") as caught:
+        MetricsClient(timeout_s=timeout_s)
+    assert caught.value.parameter == "timeout_s"
+
+
+def test_a_client_that_is_closed_says_so() -> None:
+    client = MetricsClient()
+    client.close()
+    with pytest.raises(QueryError, match="this client is closed: make a new one"):
+        client.summary()
 
 
 def an_answer(version: str = APP_VERSION) -> bytes:

@@ -144,6 +144,8 @@ class AsyncMetricsClient:
         """An answer that is no error."""
         trial = exchange.Trial(self.url, self._attempts)
         while True:
+            if self._http.is_closed:
+                raise exchange.closed()
             try:
                 response = await self._http.get(exchange.path(name), params=exchange.encoded(parameters))
             except httpx2.RequestError as fault:

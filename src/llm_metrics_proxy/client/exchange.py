@@ -12,12 +12,13 @@ import httpx2
 import msgspec
 
 from llm_metrics_proxy.client.questions import Answer, Parameters, Question
-from llm_metrics_proxy.errors import ApiRefusedError, ApiUnreachableError, UnknownAnswerError
+from llm_metrics_proxy.errors import ApiRefusedError, ApiUnreachableError, QueryError, UnknownAnswerError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
 DEFAULT_URL: Final = "http://127.0.0.1:8002"
 TIMEOUT_S: Final = 60.0  # until the answer begins: a question about very many records takes seconds
 _CONNECT_S: Final = 5.0
+_LONGEST_TIMEOUT_S: Final = 86_400.0  # sockets do not take any number
 _PASSING: Final = frozenset({429, 502, 503, 504})
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 10.0
@@ -39,20 +40,46 @@ class _Versioned(msgspec.Struct):
 
 
 def address(url: str) -> str:
-    """With the slash at its end, so that paths go below it. Raises ``ApiUnreachableError`` if it is none."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ApiUnreachableError(f"{url!r} is no address of a metrics API: give one such as {DEFAULT_URL}")
+    """With the slash at its end, so that paths go below it. Raises ``ApiUnreachableError`` if it is none, and does not
+    quote it: it may have a password."""
+    if not _is_address(url):
+        raise ApiUnreachableError(
+            "url is no address of a metrics API (http or https, a host, perhaps a port and a prefix; "
+            f"no user, password, query or fragment): give one such as {DEFAULT_URL}, and a token as token="
+        )
     return f"{url.rstrip('/')}/"
 
 
+def _is_address(url: object) -> bool:
+    if not isinstance(url, str) or not url.isprintable() or any(mark in url for mark in " ?#"):
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, httpx2.URL(url)  # each refuses some that the other takes
+    except (ValueError, httpx2.InvalidURL):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+
+
 def options(url: str, token: str | None, timeout_s: float) -> dict[str, Any]:
-    """For either of httpx2's clients."""
+    """For either of httpx2's clients. Raises ``ApiUnreachableError`` and ``QueryError``, without the token."""
     headers = {"User-Agent": f"llm-metrics-proxy-client/{APP_VERSION}"}
+    if not isinstance(timeout_s, int | float) or not 0 < timeout_s <= _LONGEST_TIMEOUT_S:
+        raise QueryError("timeout_s", f"timeout_s: give seconds above 0 and up to {_LONGEST_TIMEOUT_S:.0f}")
     if token is not None:
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token or not token:
+            raise QueryError(
+                "token",
+                "token: it is empty, or has a blank, a line break or what is not ASCII: give it as in the settings",
+            )
         headers["Authorization"] = f"Bearer {token}"
     timeout = httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s))
     return {"base_url": address(url), "headers": headers, "timeout": timeout}
+
+
+def closed() -> QueryError:
+    """The error of a question after ``close``."""
+    return QueryError("client", "this client is closed: make a new one, or ask within its with block")
 
 
 def path(name: str) -> str:
@@ -81,6 +108,10 @@ class Trial:
     def broke(self, fault: httpx2.RequestError) -> float:
         """No answer came: seconds to wait before the next attempt. Raises ``ApiUnreachableError`` after the last."""
         self._left -= 1
+        if isinstance(fault, httpx2.LocalProtocolError):  # stays wrong; its text may quote the token
+            raise ApiUnreachableError(
+                f"the question to {self._url} cannot be written as HTTP: check the address and the token"
+            ) from None
         if isinstance(fault, httpx2.ReadTimeout | httpx2.WriteTimeout):  # the server is at it: again would be twice
             raise ApiUnreachableError(f"{self._url} takes too long: ask about less, or give more timeout_s") from fault
         if self._left < 1 or isinstance(fault, httpx2.UnsupportedProtocol):

@@ -12,6 +12,7 @@ from llm_metrics_proxy.analytics.moments import aware, moment_or_age
 from llm_metrics_proxy.analytics.session_detail import SessionDetail
 from llm_metrics_proxy.analytics.summary import Summary
 from llm_metrics_proxy.client.answers import QueryResult, RecordPage, SessionTable, joined
+from llm_metrics_proxy.errors import QueryError
 
 Moment = str | datetime | timedelta
 Wanted = Value | Sequence[Value]
@@ -83,12 +84,21 @@ def selected(selection: RecordSelection, now: datetime) -> Parameters:
     return found
 
 
-def _written(moment: Moment, name: str, now: datetime) -> str:
-    if isinstance(moment, timedelta):
-        moment = now - moment
-    elif isinstance(moment, str):
-        moment = moment_or_age(moment, name, now)
-    return aware(moment).isoformat()
+def _written(moment: object, name: str, now: datetime) -> str:
+    try:
+        if isinstance(moment, timedelta):
+            if moment < timedelta(0):
+                raise QueryError(name, f"{name}: an age counts back from now: give a timedelta that is not below zero")
+            moment = now - moment
+        elif isinstance(moment, str):
+            moment = moment_or_age(moment, name, now)
+        if isinstance(moment, datetime):
+            return aware(moment).isoformat()
+    except OverflowError as error:
+        raise QueryError(
+            name, f"{name}: this moment is outside the calendar: give one of the years 1 to 9999"
+        ) from error
+    raise QueryError(name, f"{name}: give a moment (ISO 8601 text or a datetime) or an age (24h or a timedelta)")
 
 
 def _with(fixed: dict[str, Any], selection: RecordSelection, now: datetime) -> Parameters:

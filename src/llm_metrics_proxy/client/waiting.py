@@ -21,10 +21,11 @@ from llm_metrics_proxy.client.questions import Answer, Parameters, Question, Rec
 class MetricsClient:
     """Asks one metrics API. From any thread; a context manager, or ``close`` it.
 
-    ``url``: as in a browser, a prefix included. ``token``: ``metrics_token`` or one of ``[[tokens]]``, if the settings
-    have any. ``attempts``: how often what passes by itself is tried. Methods raise ``QueryError`` for what is wrong
-    before it is asked, ``ApiRefusedError`` for what the API refuses, ``ApiUnreachableError`` where nothing answers, and
-    ``UnknownAnswerError``.
+    ``url``: as in a browser, a prefix included, but without user and password. ``token``: ``metrics_token`` or one of
+    ``[[tokens]]``, if the settings have any. ``attempts``: how often what passes by itself is tried. Methods raise
+    ``QueryError`` for what is wrong before it is asked, ``ApiRefusedError`` for what the API refuses,
+    ``ApiUnreachableError`` where nothing answers, and ``UnknownAnswerError``. An address that is none is an
+    ``ApiUnreachableError``, another wrong argument a ``QueryError``, both at once.
     """
 
     def __init__(
@@ -142,6 +143,8 @@ class MetricsClient:
         """An answer that is no error."""
         trial = exchange.Trial(self.url, self._attempts)
         while True:
+            if self._http.is_closed:
+                raise exchange.closed()
             try:
                 response = self._http.get(exchange.path(name), params=exchange.encoded(parameters))
             except httpx2.RequestError as fault:
