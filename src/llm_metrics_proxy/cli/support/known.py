@@ -114,6 +114,7 @@ def _names_in(value: Any) -> Iterator[str]:
 
 
 def machine() -> Iterator[str]:
+    """Names of this machine and of who runs this here."""
     yield socket.gethostname()
     yield Path.home().name
     with suppress(OSError, KeyError):

@@ -25,9 +25,7 @@ _TOKEN: Final = re.compile(
 _OWN: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")  # a part of an identifier
 _PUNCTUATION: Final = frozenset("…–—•→≈≤≥×µ·“”‘’\N{NO-BREAK SPACE}")  # noqa: RUF001 -- what our own texts use
 _LOOPBACK: Final = re.compile(r"127\.|0\.0\.0\.0$")
-_LONGEST_NUMBER: Final = 24
-_MOST_DIGITS: Final = 12  # before the point; cards, telephones and accounts have more
-_LEADING_DIGITS: Final = re.compile(r"\d+")
+_SHORT: Final = re.compile(r"\d{1,12}(?!\d).{0,12}")  # cards, telephones and accounts have more digits
 _LEAST_NAME: Final = 2
 
 
@@ -84,7 +82,7 @@ class Redactor:
 
     def _token(self, match: re.Match[str]) -> str:
         kind, token = match.lastgroup, match[0]
-        if kind == "time" or (kind == "number" and _is_short(token)):
+        if kind == "time" or (kind == "number" and _SHORT.fullmatch(token)):
             return token
         if kind == "v4" and _LOOPBACK.match(token):
             return token
@@ -104,11 +102,6 @@ class Redactor:
 
     def _in_place_of(self, word: str) -> str:
         return f"<{self._numbers.setdefault(word, len(self._numbers) + 1)}>"
-
-
-def _is_short(number: str) -> bool:
-    digits = _LEADING_DIGITS.match(number)
-    return digits is not None and len(digits[0]) <= _MOST_DIGITS and len(number) <= _LONGEST_NUMBER
 
 
 def words_of(text: str) -> set[str]:
