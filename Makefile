@@ -118,7 +118,7 @@ test-servers:
 	sh tools/install-shells.sh
 	sh tools/install-prometheus.sh
 
-bench: $(DEV) ## ratios against nginx, LiteLLM and a 40-line aiohttp proxy
+bench: $(DEV) ## ratios against nginx, HAProxy, Envoy, LiteLLM and others; ARGS="--peers nginx,envoy --quick"
 	sh tools/install-bench.sh
 	$(BIN)/python -m bench $(ARGS)
 
@@ -161,4 +161,4 @@ lock: ## renew the hashed locks (versions and hashes only)
 	sh tools/lock.sh
 
 clean: ## remove what was made here; data/ stays
-	rm -rf $(VENV) $(RELEASE) .venv-litellm .venv-llama-cpp .mypy_cache .pytest_cache .ruff_cache .hypothesis build dashboard/node_modules src/llm_metrics_proxy/dashboard/site src/llm_metrics_proxy/handbook/site
+	rm -rf $(VENV) $(RELEASE) .venv-litellm .venv-llama-cpp .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis build dashboard/node_modules src/llm_metrics_proxy/dashboard/site src/llm_metrics_proxy/handbook/site

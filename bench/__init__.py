@@ -1,8 +1,8 @@
 """Side-by-side benchmarks: ratios measured in one run on one machine, never figures from different days.
 
-    python -m bench                      everything, a few minutes
-    python -m bench --quick              seconds per figure: shows that all works, proves little
-    python -m bench --only throughput,latency --pairs 9 --seconds 5
+    python -m bench                      everything that is here, about half an hour
+    python -m bench --quick              a second a figure: shows that all works, proves little
+    python -m bench --only throughput,latency --peers nginx,haproxy --pairs 9 --seconds 5
     python -m bench --json               one JSON document on standard output
 
 Every process is pinned: the server under test has a core for itself, all else shares another one. Runs of ours and of
@@ -10,7 +10,9 @@ its peers take turns, and a ratio is the median of the ratios of neighbouring ru
 both sides alike. What cannot run here is said under the table. Linux only: it reads /proc.
 
 targets      what was promised, as a table         figures      what was measured, and medians
-processes    pinned processes and what they use    subjects     nginx, aiohttp, LiteLLM and ours as subjects
+summary      the table of the documentation
+peers        the servers, one small file each      run          whose turn it is, and who is missing
+processes    pinned processes and what they use    payload      the request, and its answer
 streamer     the paced upstream                    stream_client, rate_client   the clients
 throughput, chunk_cpu, latency, memory, ingestion  one benchmark each
 

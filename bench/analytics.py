@@ -43,7 +43,7 @@ from llm_metrics_proxy.process_memory import collect_rarely
 from llm_metrics_proxy.processes.options import metrics_options
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage.rollup_state import write_state
-from llm_metrics_proxy.storage.rollup_store import fold_after_insert
+from llm_metrics_proxy.storage.rollup_store import Folding
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 
 RANGES: Final = {"1 h": 1.0, "6 h": 6.0, "24 h": 24.0, "7 d": 168.0, "30 d": 720.0, "all": None}  # hours
@@ -283,7 +283,7 @@ def ingestion(records: int, *, rolling_up: bool) -> tuple[float, float]:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
         analytics_traffic.fill(folder / "journal", records)
-        store = SqliteStore(folder / "metrics.db", after_insert=fold_after_insert if rolling_up else None)
+        store = SqliteStore(folder / "metrics.db", after_insert=Folding() if rolling_up else None)
         connection = apsw.Connection(str(folder / "metrics.db"))
         write_state(connection, RollupState(tables=FINGERPRINT))
         connection.close()

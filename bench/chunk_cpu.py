@@ -8,20 +8,19 @@ divided by the number of events. The pace leaves the core mostly idle, as it is 
 one, and a proxy cannot save work by handling many at once.
 """
 
-import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import uvloop
 
-from bench import subjects
-from bench.figures import Figure, against
-from bench.processes import LOAD_CORE, cpu_s, free_port, pinned, running, settle
+from bench import streamer
+from bench.figures import Figure, beside
+from bench.peers.peer import Subject
+from bench.processes import LOAD_CORE, cpu_s, pinned, settle
 from bench.run import Run
 from bench.stream_client import read_streams
-from bench.streamer import KINDS
-from bench.subjects import Subject
 
 INTERVAL_MS: Final = 40.0
 
@@ -36,41 +35,28 @@ class Load(NamedTuple):
 
 
 LOADS: Final = (
-    Load("chunk_cpu", "paced", 256, "CPU per chunk, 256 streams"),
-    Load("chunk_cpu.large", "large", 16, "CPU per event of 64 KiB, 16 streams"),
+    Load("chunk_cpu", "paced", 256, "CPU a chunk, 256 streams"),
+    Load("chunk_cpu.large", "large", 16, "CPU an event of 64 KiB, 16 streams"),
 )
 
 
 def measure(run: Run, folder: Path) -> list[Figure]:
     """Microseconds of CPU per event against each peer, for each load."""
-    seen: dict[tuple[str, str], list[float]] = {}
+    figures = []
     with ExitStack() as stack:
-        port = free_port()
-        command = [sys.executable, "-m", "bench.streamer", str(port), str(INTERVAL_MS)]
-        stack.enter_context(running(command, LOAD_CORE, port=port, log=folder / "streamer.log"))
-        found = run.start(stack, folder, port, subjects.ours, subjects.nginx_streaming, subjects.aiohttp)
-        subject_list = [subject for subject in found if subject is not None]
-        for _ in range(run.pairs):
-            for load in LOADS:
-                for subject in subject_list:
-                    run.say(f"{load.what}: {subject.name}")
-                    seen.setdefault((load.key, subject.name), []).append(_event_us(subject, load))
-                    settle(subject.recorder_pids)
-    return [
-        against(
-            f"{load.key}.{peer}", load.what, "µs",
-            ours=seen[load.key, "ours"], peer=peer, theirs=seen[load.key, peer],
-        )
-        for load in LOADS
-        for peer in ("nginx", "aiohttp")
-        if (load.key, peer) in seen
-    ]  # fmt: skip
+        upstream = stack.enter_context(streamer.running_at(INTERVAL_MS, folder))
+        subjects = run.start(stack, folder, upstream, streams=True)
+        for load in LOADS:
+            figures += beside(load.key, load.what, "µs", run.turns(load.what, subjects, partial(_event_us, load)))
+    return figures
 
 
-def _event_us(subject: Subject, load: Load) -> float:
+def _event_us(load: Load, subject: Subject) -> float:
     interval_s = INTERVAL_MS / 1000
-    limit_s = interval_s * len(KINDS[load.kind].events) * 5 + 10
+    limit_s = interval_s * len(streamer.KINDS[load.kind].events) * 5 + 10
     before_s = cpu_s(subject.pids)
     with pinned(LOAD_CORE):
         events = uvloop.run(read_streams(subject.port, load.streams, interval_s, limit_s, load.kind))
-    return (cpu_s(subject.pids) - before_s) / events * 1e6
+    cost_us = (cpu_s(subject.pids) - before_s) / events * 1e6
+    settle(subject.recorder_pids)
+    return cost_us

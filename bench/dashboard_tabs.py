@@ -26,8 +26,9 @@ from playwright.sync_api import Request, sync_playwright
 from rich.console import Console
 from tests.browser.served import CHROMIUM_FLAGS, chromium_path
 
-from bench import subjects
 from bench.dashboard import make, wait_until_rolled_up
+from bench.peers import nginx
+from bench.peers import ours as proxy
 from bench.processes import LOAD_CORE, TEST_CORE, cpu_s, pinned, settle
 from bench.throughput import Wrk
 
@@ -179,14 +180,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             source = apsw.Connection(str(given.database), flags=apsw.SQLITE_OPEN_READONLY)
             source.execute("VACUUM INTO ?", (str(path),))
             source.close()
-        upstream = stack.enter_context(subjects.nginx_upstream(folder))
-        ours = stack.enter_context(subjects.ours(folder, upstream))
+        upstream = stack.enter_context(nginx.upstream(folder))
+        ours = stack.enter_context(proxy.start(folder, upstream))
         wait_until_rolled_up(path)
-        ours.move_recorder(TEST_CORE if given.same_core else LOAD_CORE)
+        ours._replace(recorder_core=TEST_CORE if given.same_core else LOAD_CORE).place()
         assert ours.metrics_port is not None
         asked = questions(ours.metrics_port)
         wrk, tabs = Wrk(folder), Tabs(ours.metrics_port, asked, given.overviews, given.lists)
-        wrk.requests_per_s(ours, CONNECTIONS, 2.0)
+        wrk.run(ours, CONNECTIONS, 2.0)
+        settle((*ours.pids, *ours.recorder_pids))
         rates: dict[str, list[float]] = {"alone": [], "watched": []}
         used = dict.fromkeys(rates, 0.0)
         out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")

@@ -1,9 +1,13 @@
 """What a benchmark hands back, and how repeated runs become one number."""
 
+import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
+
+YARDSTICK: Final = "nginx"  # the peer that all others are related to
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,10 +22,16 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     high: float
     peer: str | None = None
     theirs: float | None = None
+    to_nginx: float | None = None  # the peer ÷ nginx, run by run
 
 
 class Unavailable(Exception):  # noqa: N818 -- told in the table, not a failure
     """This benchmark cannot run here; the message says what is missing and how to get it."""
+
+
+def key_of(name: str) -> str:
+    """A subject's name as keys and flags have it: small letters, digits and underscores."""
+    return re.sub(r"\W+", "_", name.lower()).strip("_")
 
 
 def against(key: str, what: str, unit: str, *, ours: Sequence[float], peer: str, theirs: Sequence[float]) -> Figure:
@@ -40,6 +50,27 @@ def against(key: str, what: str, unit: str, *, ours: Sequence[float], peer: str,
     )
 
 
+def beside(key: str, what: str, unit: str, seen: Mapping[str, Sequence[float | None]]) -> list[Figure]:
+    """Ours against each other subject of ``seen``, and each of those beside nginx; by name, one value a turn.
+
+    ``None`` is a turn that gave no value: it is left out of the ratios.
+    """
+    figures = []
+    for peer, values in seen.items():
+        both = [(mine, theirs) for mine, theirs in zip(seen["ours"], values, strict=False) if mine and theirs]
+        if peer == "ours" or not both:
+            continue
+        mine, theirs = zip(*both, strict=True)
+        figure = against(f"{key}.{key_of(peer)}", what, unit, ours=mine, peer=peer, theirs=theirs)
+        to_yardstick = [
+            other / nginx for other, nginx in zip(values, seen.get(YARDSTICK, ()), strict=False) if other and nginx
+        ]
+        figures.append(
+            msgspec.structs.replace(figure, to_nginx=statistics.median(to_yardstick) if to_yardstick else None)
+        )
+    return figures
+
+
 def alone(key: str, what: str, unit: str, ours: Sequence[float]) -> Figure:
     """A figure that is compared with a bound rather than with a peer."""
     median = statistics.median(ours)
@@ -50,3 +81,8 @@ def percentile(values: Sequence[float], share: float) -> float:
     """Nearest rank; ``share`` is 0.5 for the median."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def number(value: float) -> str:
+    """Three significant digits, without exponents."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -2,19 +2,18 @@
 
 import asyncio
 import resource
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
-from bench import subjects
-from bench.figures import Figure, alone
-from bench.processes import LOAD_CORE, free_port, pinned, pss_kib, running
+from bench import streamer
+from bench.figures import Figure, alone, beside
+from bench.peers.peer import Subject
+from bench.processes import LOAD_CORE, pinned, pss_kib
 from bench.run import Run
 from bench.stream_client import hold_idle_streams
-from bench.subjects import Subject
 
 STREAMS: Final = 2_000
 _WARM_STREAMS: Final = 50
@@ -26,20 +25,18 @@ def measure(run: Run, folder: Path) -> list[Figure]:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))  # children inherit it
-    figures = []
     with ExitStack() as stack:
-        port = free_port()
-        command = [sys.executable, "-m", "bench.streamer", str(port), "1000"]
-        stack.enter_context(running(command, LOAD_CORE, port=port, log=folder / "streamer.log"))
-        found = run.start(stack, folder, port, subjects.ours, subjects.nginx_streaming, subjects.aiohttp)
-        for subject in found:
-            if subject is not None:
-                run.say(f"memory per stream: {subject.name}")
-                with pinned(LOAD_CORE):
-                    kib = uvloop.run(_kib_per_stream(subject))
-                what = f"memory per open stream, {STREAMS:,} streams: {subject.name}"
-                figures.append(alone(f"memory.{subject.name}", what, "KiB", [kib]))
-    return figures
+        upstream = stack.enter_context(streamer.running_at(1000, folder))
+        subjects = run.start(stack, folder, upstream, streams=True)
+        what = f"memory per open stream, {STREAMS:,} streams"
+        seen = run.turns(what, subjects, _measure, pairs=1)
+        ours = [kib for kib in seen["ours"] if kib is not None]
+        return [alone("memory.ours", what, "KiB", ours), *beside("memory", what, "KiB", seen)]
+
+
+def _measure(subject: Subject) -> float:
+    with pinned(LOAD_CORE):
+        return uvloop.run(_kib_per_stream(subject))
 
 
 async def _kib_per_stream(subject: Subject) -> float:

@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from bench import migration_file, migration_floor, migration_latency
-from bench.figures import Figure, Unavailable, against, alone
+from bench.figures import Figure, Unavailable, against, alone, number
 from bench.targets import TARGETS, reached
 
 RECORDS: Final = 10_000_000
@@ -207,11 +207,6 @@ def _print(records: int, figures: Sequence[Figure], missing: Sequence[str]) -> N
         lines.append("| " + " | ".join(cells) + " |")
     lines += [f"\nnot measured: {words}" for words in missing]
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def number(value: float) -> str:
-    """Three significant digits, without exponents."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

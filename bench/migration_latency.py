@@ -17,13 +17,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import uvloop
 
-from bench import subjects
 from bench.figures import Figure, Unavailable, against, percentile
-from bench.latency import RATE_PER_S, SHARES
+from bench.latency import SHARES
 from bench.migration_file import copy
+from bench.peers import nginx
 from bench.processes import LOAD_CORE, free_port, pinned, running, wait_until_ready
 from bench.rate_client import latencies_us
 
+RATE_PER_S: Final = 200
 _LIMIT_S: Final = 1800.0
 
 
@@ -36,7 +37,7 @@ class Turn(NamedTuple):
 
 def measure(source: Path, folder: Path, turns: int, seconds: float) -> list[Figure]:
     """Latency during a migration of a copy of ``source`` ÷ latency after it, at the median and the 99th percentile."""
-    with subjects.nginx_upstream(folder) as upstream:
+    with nginx.upstream(folder) as upstream:
         measured = [_turn(source, folder / f"turn-{turn}", upstream, seconds) for turn in range(turns)]
     figures = []
     for label, share in SHARES.items():

@@ -1,10 +1,17 @@
-"""The request that every benchmark sends: a short chat with the fields that clients really send."""
+"""The request that every benchmark sends, a short chat with the fields that clients really send, and its answer."""
 
 import json
 from typing import Final
 
-from bench.subjects import MODEL
-
+MODEL: Final = "bench-model"
+# About 600 bytes, as a short answer is.
+COMPLETION: Final = (
+    '{"id":"chatcmpl-9c1f0a7b52d84e6fb3a1","object":"chat.completion","created":1750000000,"model":"bench-model",'
+    '"system_fingerprint":"fp_44709d6fcb","choices":[{"index":0,"message":{"role":"assistant","content":"The capital of'
+    ' France is Paris, a city on the Seine in the north of the country that is known for its museums and monuments.",'
+    '"refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":34,"completion_tokens":27,'
+    '"total_tokens":61,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}'
+)
 PATH: Final = "/v1/chat/completions"
 FIELDS: Final = {
     "accept": "application/json",

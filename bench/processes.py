@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -82,7 +83,7 @@ def wait_until_ready(port: int, child: "subprocess.Popen[bytes]", log: Path) -> 
         finally:
             connection.close()
 
-    _wait(ready, child, log)
+    wait_until(ready, child, log)
 
 
 def _wait_for(port: int, child: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -90,10 +91,11 @@ def _wait_for(port: int, child: "subprocess.Popen[bytes]", log: Path) -> None:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
         return True
 
-    _wait(connects, child, log)
+    wait_until(connects, child, log)
 
 
-def _wait(reached: Callable[[], bool], child: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_until(reached: Callable[[], bool], child: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Ask every 50 ms. Raises ``Unavailable``, with its last words, if the child ends or two minutes pass."""
     deadline = time.monotonic() + _START_LIMIT_S
     while time.monotonic() < deadline and child.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -127,8 +129,27 @@ def command_line(pid: int) -> str:
 
 
 def cpu_s(pids: Iterable[int]) -> float:
-    """CPU time used so far by processes, of their ended threads, too, to the nanosecond (ticks would be 10 ms)."""
+    """CPU time used so far by processes: the scheduler's own count, to the nanosecond, with that of ended threads.
+
+    It is what ``schedstat`` shows of each thread that still runs, and what ``stat`` has in ticks of 10 ms.
+    """
     return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)  # the clock of a process, as clock_getcpuclockid(3)
+
+
+def machine_s() -> float:
+    """CPU time of all programs of this machine so far, and what its host took from it."""
+    user, nice, system, _idle, _waiting, irq, soft_irq, stolen, *_ = map(int, _first_line("/proc/stat").split()[1:])
+    return (user + nice + system + irq + soft_irq + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def own_s() -> float:
+    """CPU time of this process and of its descendants that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _first_line(path: str) -> str:
+    return Path(path).read_text(encoding="ascii").partition("\n")[0]
 
 
 def pss_kib(pids: Iterable[int]) -> int:
@@ -144,7 +165,7 @@ def pss_kib(pids: Iterable[int]) -> int:
 def settle(pids: Sequence[int], limit_s: float = 30.0) -> None:
     """Wait until processes have stopped working."""
     deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
+    while pids and time.monotonic() < deadline:
         before = cpu_s(pids)
         time.sleep(0.25)
         if cpu_s(pids) - before < 0.02:

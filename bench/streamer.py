@@ -2,20 +2,26 @@
 
     python -m bench.streamer PORT INTERVAL_MS
 
-The request's ``user`` says which kind: ``paced`` and ``large`` send the events of the kind of that name in ``KINDS``,
-one at each interval; ``idle`` sends the first paced one and then nothing, until the client leaves.
+The request's ``user`` says which of ``KINDS`` is streamed, one event at each interval; ``idle`` sends the first paced
+one and then nothing, until the client leaves. A request without a body (is anybody there?) is answered with 200.
 """
 
 import asyncio
+import contextlib
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 import uvloop
+
+from bench.processes import LOAD_CORE, free_port, running
 
 HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
+_HERE: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok"
 
 
 def event(text: str, *, last: bool = False) -> bytes:
@@ -45,7 +51,9 @@ _LARGE_TEXT: Final = "The quick brown fox jumps over the lazy dog. " * 1450  # 6
 KINDS: Final = {
     "paced": _kind([f"w{index:03d}" for index in range(99)]),
     "large": _kind([f"{index:02d} {_LARGE_TEXT}" for index in range(39)]),
+    "short": _kind(["hello"]),
 }
+_BY_USER: Final = {f'"{name}"'.encode(): kind for name, kind in KINDS.items()}
 
 
 class Streamer(asyncio.Protocol):
@@ -72,10 +80,13 @@ class Streamer(asyncio.Protocol):
         head, blank, rest = self._unread.partition(b"\r\n\r\n")
         if not blank:
             return
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        if len(rest) >= length:
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+        if not length:
             self._unread.clear()
-            self._frames = KINDS["large" if b'"large"' in rest else "paced"].frames
+            self._transport.write(_HERE)
+        elif len(rest) >= length:
+            self._unread.clear()
+            self._frames = next((kind for user, kind in _BY_USER.items() if user in rest), KINDS["paced"]).frames
             self._transport.write(HEAD + self._frames[0])
             if b'"idle"' not in rest:
                 self._index, self._next = 1, self._loop.time() + self._interval_s
@@ -90,6 +101,15 @@ class Streamer(asyncio.Protocol):
         self._transport.write(frame)
         self._next += self._interval_s  # along a fixed schedule: lateness does not add up
         self._timer = self._loop.call_at(self._next, self._send)
+
+
+@contextlib.contextmanager
+def running_at(interval_ms: float, folder: Path) -> Iterator[int]:
+    """This module as a process on the load core; yields its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.streamer", str(port), str(interval_ms)]
+    with running(command, LOAD_CORE, port=port, log=folder / "streamer.log"):
+        yield port
 
 
 async def main(port: int, interval_ms: float) -> None:

@@ -1,7 +1,11 @@
-"""Requests per second of answers that are not streamed, recording on, at 1 and at 64 connections.
+"""Requests per second of answers that are not streamed, recording on, at 1 and at 64 connections; and CPU a request.
 
 wrk sends a chat completion; an nginx on the load core answers with a fixed body, so that the proxy is what is slow. Our
-metrics process runs on the load core, where it takes from wrk and the upstream, or (second figure) on the worker's.
+metrics process runs on the load core, where it takes from wrk and the upstream, or (second figure) on the worker's;
+then its CPU time counts as well.
+
+CPU a request is the sturdier figure on a machine that others use: who takes a core away makes requests fewer, and
+little dearer.
 """
 
 import json
@@ -9,22 +13,22 @@ import shutil
 import subprocess
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import apsw
 
-from bench import payload, subjects
-from bench.figures import Figure, Unavailable, against
-from bench.processes import LOAD_CORE, TEST_CORE, pinned, settle
+from bench import payload
+from bench.figures import Figure, Unavailable, beside
+from bench.peers import nginx
+from bench.peers.peer import Subject
+from bench.processes import LOAD_CORE, TEST_CORE, cpu_s, pinned, settle
 from bench.run import Run
-from bench.subjects import Subject
 
 CONNECTIONS: Final = (1, 64)
-_SAME_CORE: Final = "ours, metrics process on the same core"
-_WARM_S: Final = 1.0
-_LITELLM_RUNS: Final = 2  # a ratio of hundreds needs no more
-_LITELLM_S: Final = 4.0  # at some 50 requests/s shorter runs would count few
+_TOGETHER: Final = "ours, one core"
+_SLOW_S: Final = 4.0  # at some 50 requests/s shorter runs would count few
 _SCRIPT: Final = """\
 wrk.method = "POST"
 wrk.body = %s
@@ -37,37 +41,50 @@ end
 """
 
 
+class Measured(NamedTuple):
+    """One turn of one subject."""
+
+    requests_per_s: float
+    cpu_us: float  # a request
+
+
 def measure(run: Run, folder: Path) -> list[Figure]:
-    """Throughput against each peer. Raises ``Unavailable`` without wrk or nginx."""
+    """Throughput and CPU a request against each peer. Raises ``Unavailable`` without wrk or nginx."""
+    figures = []
     with ExitStack() as stack:
         wrk = Wrk(folder)
-        upstream = stack.enter_context(subjects.nginx_upstream(folder))
-        found = run.start(stack, folder, upstream, subjects.ours, subjects.nginx, subjects.aiohttp, subjects.litellm)
-        ours, *peers = [subject for subject in found if subject is not None]
-        figures = []
+        upstream = stack.enter_context(nginx.upstream(folder))
+        ours, *peers = run.start(stack, folder, upstream, slow=True)
+        both = (*ours.pids, *ours.recorder_pids)
+        together = ours._replace(name=_TOGETHER, pids=both, recorder_core=TEST_CORE)
         for connections in CONNECTIONS:
-            for subject in (ours, *peers):
-                wrk.requests_per_s(subject, connections, _WARM_S)
-            seen: dict[str, list[float]] = {}
-            for turn in range(run.pairs):
-                for core, name in ((LOAD_CORE, "ours"), (TEST_CORE, _SAME_CORE)):
-                    run.say(f"throughput, {connections} connections: {name}")
-                    ours.move_recorder(core)
-                    seen.setdefault(name, []).append(wrk.requests_per_s(ours, connections, run.seconds))
-                for peer in peers:
-                    slow = peer.name == "LiteLLM"
-                    if slow and turn >= _LITELLM_RUNS:
-                        continue
-                    run.say(f"throughput, {connections} connections: {peer.name}")
-                    seconds = max(run.seconds, _LITELLM_S) if slow else run.seconds
-                    seen.setdefault(peer.name, []).append(wrk.requests_per_s(peer, connections, seconds))
-            figures += _figures(connections, seen)
-        _check_records(ours, wrk.answered[ours.name])
+            what = f"{connections} connection{'s' * (connections > 1)}"
+            seen = run.turns(
+                f"throughput, {what}",
+                (*peers[:1], ours, together, *peers[1:]),  # the yardstick beside ours
+                partial(_measure, wrk, connections, run.seconds),
+            )
+            for at, (key, words, unit) in enumerate(
+                (("throughput", "throughput", "requests/s"), ("cpu", "CPU a request", "µs"))
+            ):
+                values = {name: [None if turn is None else turn[at] for turn in turns] for name, turns in seen.items()}
+                figures += _figures(f"{key}.{connections}", f"{words}, {what}", unit, values)
+        _check_records(ours, wrk.answered[ours.port])
     return figures
 
 
+def _measure(wrk: "Wrk", connections: int, seconds: float, subject: Subject) -> Measured:
+    before_s, before = cpu_s(subject.pids), wrk.answered[subject.port]
+    rate = wrk.run(subject, connections, max(seconds, _SLOW_S) if subject.is_slow else seconds)
+    settle([pid for pid in subject.recorder_pids if pid in subject.pids])  # whose storing counts has to have stored
+    spent_us = (cpu_s(subject.pids) - before_s) * 1e6
+    # What is still to be ingested, or still being answered to nobody (LiteLLM), must not disturb the next run.
+    settle((*subject.pids, *subject.recorder_pids))
+    return Measured(rate, spent_us / (wrk.answered[subject.port] - before))
+
+
 class Wrk:
-    """Runs wrk on the load core; ``answered`` counts the good answers by subject."""
+    """Runs wrk on the load core; ``answered`` counts the good answers by port."""
 
     def __init__(self, folder: Path) -> None:
         program = shutil.which("wrk")
@@ -76,18 +93,11 @@ class Wrk:
         fields = ", ".join(f'["{name}"] = "{value}"' for name, value in payload.FIELDS.items())
         script = folder / "chat.lua"
         script.write_text(_SCRIPT % (json.dumps(payload.body().decode()), fields))
-        self.answered: Counter[str] = Counter()
+        self.answered: Counter[int] = Counter()
         self._command = [program, "-t1", "--timeout", "30s", "-s", str(script)]
 
-    def requests_per_s(self, subject: Subject, connections: int, seconds: float) -> float:
-        """One run, and the wait until the machine is at rest again. A single failed request is a failed benchmark."""
-        rate = self.run(subject, connections, seconds)
-        # What is still to be ingested, or still being answered to nobody (LiteLLM), must not disturb the next run.
-        settle((*subject.pids, *subject.recorder_pids))
-        return rate
-
     def run(self, subject: Subject, connections: int, seconds: float) -> float:
-        """One run alone."""
+        """One run; requests per second. A single failed request is a failed benchmark."""
         command = [*self._command, f"-c{connections}", f"-d{max(1, round(seconds))}s"]
         with pinned(LOAD_CORE):
             done = subprocess.run(
@@ -96,7 +106,7 @@ class Wrk:
             )  # fmt: skip
         result = json.loads(done.stdout.rpartition("RESULT ")[2])
         assert not result["errors"], f"{subject.name}: {result['errors']} of {result['requests']} requests failed"
-        self.answered[subject.name] += result["requests"]
+        self.answered[subject.port] += result["requests"]
         rate: float = result["requests"] / result["duration_us"] * 1e6
         return rate
 
@@ -111,17 +121,7 @@ def _check_records(ours: Subject, answered: int) -> None:
     assert completed >= answered, f"{answered} requests were answered, {completed} are recorded as completed"
 
 
-def _figures(connections: int, seen: dict[str, list[float]]) -> list[Figure]:
-    what = f"throughput, {connections} connection{'s' * (connections > 1)}"
-    figures = []
-    for peer in ("nginx", "aiohttp", "LiteLLM"):
-        if peer in seen:
-            ours = seen["ours"][: len(seen[peer])]
-            key = f"throughput.{connections}.{peer.lower()}"
-            figures.append(against(key, what, "requests/s", ours=ours, peer=peer, theirs=seen[peer]))
-    if "nginx" in seen:
-        key = f"throughput.{connections}.nginx.same_core"
-        together = f"{what}, metrics process on the worker's core"
-        ours = seen[_SAME_CORE]
-        figures.append(against(key, together, "requests/s", ours=ours, peer="nginx", theirs=seen["nginx"]))
-    return figures
+def _figures(key: str, what: str, unit: str, seen: dict[str, list[float | None]]) -> list[Figure]:
+    together = {"ours": seen.pop(_TOGETHER, []), "nginx": seen.get("nginx", [])}
+    words = f"{what}, storing on the same core"
+    return beside(key, what, unit, seen) + beside(f"{key}.one_core", words, unit, together)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
-import zstandard
 
 from llm_metrics_proxy.storage.report_shapes import ReportShapes
+from llm_metrics_proxy.zstandard import zstd
 
 _OPENAI = (
     '{"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d,'
@@ -66,10 +66,13 @@ def _plain(_: apsw.Connection) -> tuple[Callable[[str], Any], Callable[[Any], st
 
 
 def _zstd(_: apsw.Connection) -> tuple[Callable[[str], Any], Callable[[Any], str | None]]:
-    trained = zstandard.train_dictionary(4096, [text.encode() for text in reports(5000)])
-    compress = zstandard.ZstdCompressor(dict_data=trained, write_content_size=False, write_dict_id=False).compress
-    expand = zstandard.ZstdDecompressor(dict_data=trained).decompress
-    return lambda text: compress(text.encode()), lambda stored: expand(stored, max_output_size=4096).decode()
+    trained = zstd.train_dict([text.encode() for text in reports(5000)], 4096)
+    parameter = zstd.CompressionParameter
+    options: dict[int, int] = {parameter.content_size_flag: 0, parameter.dict_id_flag: 0}
+    return (
+        lambda text: zstd.compress(text.encode(), options=options, zstd_dict=trained),
+        lambda stored: zstd.decompress(stored, trained).decode(),
+    )
 
 
 _COUNTED = re.compile(r'\{"usage":\{"prompt_tokens":(\d+),"completion_tokens":(\d+),"total_tokens":(\d+)\}\}')

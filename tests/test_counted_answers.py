@@ -27,7 +27,7 @@ from llm_metrics_proxy.pricing.table import PriceRow
 from llm_metrics_proxy.record import RequestRecord, UsageSource
 from llm_metrics_proxy.storage import counted_answers
 from llm_metrics_proxy.storage.base import CountedAnswer
-from llm_metrics_proxy.storage.rollup_store import fold_after_insert
+from llm_metrics_proxy.storage.rollup_store import Folding
 from llm_metrics_proxy.storage.sqlite import SqliteReader, SqliteStore
 from llm_metrics_proxy.telemetry import facts, names
 from llm_metrics_proxy.upkeep import Retention, Upkeep, Worked
@@ -72,7 +72,7 @@ class Site:
         self.start()
 
     def start(self) -> None:
-        self.store = SqliteStore(self.folder / "metrics.db", after_insert=fold_after_insert)
+        self.store = SqliteStore(self.folder / "metrics.db", after_insert=Folding(batches=1))
         self.reader = SqliteReader(self.folder / "metrics.db")
         self.book = CounterBook()
         self.ingestor = Ingestor(self.store, self.folder / "journal", self.book, pricer=self.pricer or Pricer())

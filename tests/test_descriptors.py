@@ -73,3 +73,17 @@ def test_complaints_are_due_every_ten_seconds() -> None:
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize("listings", [descriptors._LISTINGS, ("/is/not/there",)], ids=["listed", "no /proc"])
+def test_all_are_closed_but_those_that_are_kept(listings: tuple[str, ...]) -> None:
+    code = f"""
+import os
+from llm_metrics_proxy import descriptors
+kept, *others = [os.open("/dev/null", os.O_RDONLY) for _ in range(5)]
+descriptors._LISTINGS = {listings!r}
+descriptors.close_all_but({{0, 1, 2, kept}})
+print([number for number in range(20) if os.path.exists(f"/proc/self/fd/{{number}}")] == [0, 1, 2, kept])
+"""
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said == "True\n"

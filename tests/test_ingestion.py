@@ -499,7 +499,7 @@ class TestThread:
     def test_a_bug_is_shown_and_ends_nothing(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ingestor, "RETRY_FIRST_S", 0.01)
         with monkeypatch.context() as patch:
-            patch.setattr(storing, "to_row", lambda *_: 1 // 0)
+            patch.setattr(storing, "to_columns", lambda *_: 1 // 0)
             serve(site.writer(), 1)
             site.ingestor.start()
             wait_until(lambda: "ZeroDivisionError" in str(site.ingestor.status().last_error))

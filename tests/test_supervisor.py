@@ -109,7 +109,7 @@ Start = Callable[..., Running]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a supervisor of children, each given as its name and options; ``spec`` options belong to ``ChildSpec``."""
-    script, log, errors = tmp_path / "child.py", tmp_path / "log", tmp_path / "errors"
+    script, log, errors = tmp_path / "child_of_a_test.py", tmp_path / "log", tmp_path / "errors"
     script.write_text(CHILD)
     running: list[subprocess.Popen[bytes]] = []
 
@@ -125,9 +125,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         for name, options in children.items():
             spec = options.pop("spec", {})
             line = msgspec.json.encode({"name": name, "log": str(log), **options}).decode()
-            specs.append(
-                ChildSpec(**{"name": name, "argv": [sys.executable, str(script)], "options_json": line, **spec})
-            )
+            specs.append(ChildSpec(**{"name": name, "module": "child_of_a_test", "options_json": line, **spec}))
         command = [sys.executable, "-c", BECOME, *(str(number.value) for number in met_at_once)]
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
@@ -136,6 +134,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 stderr=stderr,
                 pass_fds=fds,
                 start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
             )
         assert process.stdin is not None
         process.stdin.write(msgspec.json.encode(LaunchPlan(children=specs, **plan)))
@@ -194,17 +193,34 @@ def test_a_worker_that_dies_five_times_before_it_listens_ends_everything(start: 
     os.close(board.fd)
 
 
-def test_a_program_that_cannot_be_run_is_tried_again_until_it_can(start: Start, tmp_path: Path) -> None:
-    program, proof = tmp_path / "program", tmp_path / "proof"
-    supervisor = start({"a": {}, "x": {"spec": {"argv": [str(program)], "without_it": "nothing is missed"}}})
-    problem = "x could not be started (No such file or directory); it is started again in 0.2 s"
+def test_a_module_that_cannot_be_run_is_tried_again_until_it_can(start: Start, tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    supervisor = start({"a": {}, "x": {"spec": {"module": "comes_later", "without_it": "nothing is missed"}}})
+    problem = "x ended (exit code 1); it is started again in 0.2 s"
     wait_until(lambda: problem in supervisor.messages, lambda: supervisor.messages)
-    complete = tmp_path / "complete"
-    complete.write_text(f"#!/bin/sh\necho > {proof}; read line\n")
-    complete.chmod(0o700)
-    complete.rename(program)
+    (tmp_path / "complete").write_text(f"open({str(proof)!r}, 'w').close(); input()\n")
+    (tmp_path / "complete").rename(tmp_path / "comes_later.py")
     wait_until(proof.exists, lambda: supervisor.messages)
     assert len(supervisor.said("a started")) == 1
+
+
+def test_a_child_has_its_own_descriptors_and_name_and_none_of_the_supervisors(start: Start, tmp_path: Path) -> None:
+    board = Scoreboard.create()
+    supervisor = start(
+        {"a": {"spec": {"fds": [board.fd]}}, "b": {}},
+        fds=(board.fd,),
+        scoreboard_fd=board.fd,
+        state_file=str(tmp_path / "state"),
+    )
+    for name, kept in (("a", {board.fd}), ("b", set())):
+        pid = supervisor.pid(name)
+        assert psutil.Process(pid).cmdline()[:4] == [sys.executable, "-P", "-m", "child_of_a_test"]
+        held = {int(fd.name) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+        log = {fd for fd in held - {0, 1, 2} - kept if Path(f"/proc/{pid}/fd/{fd}").readlink() == tmp_path / "log"}
+        assert held == {0, 1, 2} | kept | log
+    supervisor.process.kill()  # whose standard inputs, locks and sockets nobody else must hold
+    supervisor.wait_for("(a|b) orphaned", count=2)
+    os.close(board.fd)
 
 
 def test_a_stop_drains_the_workers_before_the_metrics_process_is_told(start: Start) -> None:

@@ -1,16 +1,3 @@
 #!/bin/sh
-# LiteLLM's proxy in a venv of its own, so that its pins never meet ours. Does nothing when the lock has not changed.
-# PYTHON names the interpreter; without it the one of .venv is taken, else python3.
-# The lock is whole, so nothing is to be resolved (--no-deps): where a package asks for an extra (pydantic[email]), pip
-# looks for the newest release instead of the pinned one, and then refuses it for want of a hash.
-set -eu
-cd "$(dirname "$0")/.."
-lock=requirements-litellm.lock
-venv=.venv-litellm
-[ ! $lock -nt $venv/.installed ] && [ -e $venv/.installed ] && exit 0
-python=${PYTHON:-.venv/bin/python}
-[ -x "$python" ] || python=python3
-echo "installing LiteLLM's proxy into $venv (about 700 MB, a minute or two) ..." >&2
-"$python" -m venv --clear $venv
-$venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $lock
-touch $venv/.installed
+# LiteLLM's proxy, for the tests against it and for the benchmarks.
+exec sh "$(dirname "$0")/install-locked.sh" litellm "LiteLLM's proxy (about 700 MB, a minute or two)"

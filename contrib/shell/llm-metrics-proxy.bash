@@ -112,8 +112,8 @@ _llm_metrics_proxy() {
     compact) words="--backup --no-backup --db --json --config --data-dir --db-path --store --store-password-file --store-ca-file --store-cluster --backup-dir --backup-keep --help -h" ;;
     doctor) words="--deep --json --config --help -h $settings" ;;
     support-bundle) words="--output -o --log --lines --force --json --config --help -h $settings" ;;
-    upgrade-check) words="--json --config --data-dir --db-path --store --store-password-file --store-ca-file --store-cluster --backup-dir --help -h" ;;
-    completion) words="--help -h" ;;
+    upgrade-check) [[ $cur == -* ]] || { _llm_metrics_proxy_paths -f; return; }; words="--json --config --data-dir --db-path --store --store-password-file --store-ca-file --store-cluster --backup-dir --help -h" ;;
+    completion) words="bash zsh fish --help -h" ;;
     version) words="--json --help -h" ;;
     config) words="check --help -h" ;;
     config\ check) words="--json --config --help -h $settings" ;;

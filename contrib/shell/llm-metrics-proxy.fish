@@ -45,6 +45,8 @@ complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at ''" -a migrate -d 'Carr
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at ''" -a backup -d 'Keep the database as it is, also while it is in use, and put a backup in its place'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at ''" -a store -d 'Move records between the SQLite file and ClickHouse, while requests are served and recorded'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at ''" -a sessions -d 'Which session or agent run used how many tokens, and what it cost'
+complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /upgrade-check" -F
+complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /completion" -a 'bash zsh fish'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /config" -a check -d 'Say everything that is wrong with file, environment and flags, as FILE:LINE where a line is known'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /migrate" -a status -d 'Show what the database is, which records follow older formulas, and whether a migration runs'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /migrate" -a plan -d 'Show what a migration would change, before and after on a sample, and what it needs'
@@ -181,7 +183,7 @@ complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /init" -l backend -x -d
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /init" -l reach -x -a 'machine clients all' -d 'Who may connect'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /init" -l service -d 'Write a unit for systemd too'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /init" -l no-service -d 'The opposite of --service'
-complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /init" -l unit -r -F -d 'Where the unit goes'
+complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /init" -l unit -r -F -d 'Where the unit goes, which means --service'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /init" -l yes -s y -d 'Ask nothing'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /init /export /report /support-bundle" -l force -d 'Replace FILE if it is there'
 complete -c llm-metrics-proxy -n "__llm_metrics_proxy_at /reload /limits /reprice /compact /support-bundle /upgrade-check /version /config/check /migrate/status /migrate/plan /migrate/run /migrate/undo /migrate/forget /migrate/verify /migrate/history /migrate/notices /backup/create /backup/list /backup/verify /backup/restore /store/copy" -l json -d 'One JSON object'

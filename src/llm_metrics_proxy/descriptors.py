@@ -6,6 +6,7 @@ that are accepted to be answered with 503, and beyond those nobody is accepted.
 
 import os
 import resource
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -37,6 +38,17 @@ def in_use() -> int:
     return 32
 
 
+def nameless_file() -> int:
+    """A descriptor of memory where the system offers that, else of a file whose name is gone: it may hold a token."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("llm-metrics-proxy")
+    import tempfile  # noqa: PLC0415 -- where it is not needed it is 1 MB of every process
+
+    fd, path = tempfile.mkstemp(prefix="llm-metrics-proxy-")
+    os.unlink(path)  # noqa: PTH108 -- the descriptor keeps it alive; nothing is left behind
+    return fd
+
+
 class Places(NamedTuple):
     """Connections that a process can have: ``served``, and ``refused``, which are answered with 503."""
 
@@ -62,3 +74,18 @@ class Complaints:
             return False
         self._next_s = now_s + _COMPLAINT_EVERY_S
         return True
+
+
+def close_all_but(kept: Collection[int]) -> None:
+    """In a process that was just made of another: what is that one's."""
+    for folder in _LISTINGS:
+        with suppress(OSError):
+            for fd in {*map(int, os.listdir(folder))} - {*kept}:  # noqa: PTH208 -- as above
+                with suppress(OSError):  # the one of the listing
+                    os.close(fd)
+            return
+    first = 0  # a root without /proc: whatever stayed open would keep another's end from being noticed
+    for fd in (*sorted(kept), limit()):
+        if first < fd:  # CPython takes the empty range at 0 for all there are
+            os.closerange(first, fd)
+        first = fd + 1

@@ -5,7 +5,7 @@ found and recomputed. A formula is frozen with its version: a change is a new en
 version, never an edit. Versions without an entry calculate by the newest one before them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from math import inf
 from operator import itemgetter
@@ -36,10 +36,11 @@ from llm_metrics_proxy.wire.error_taxonomy import (
 if TYPE_CHECKING:
     from llm_metrics_proxy.wire.facts import Usage
 
-APP_VERSION: Final = "5.2.0"
+APP_VERSION: Final = "5.3.0"
 
 Derived = tuple[float | str | None, ...]
 Formula = Callable[[RequestRecord], Derived]
+Value = str | int | float | None
 Priced = tuple[float | None, str | None, float | None]  # cost, who said so, savings by caches: of ``record.PRICED``
 NOT_PRICED: Final[Priced] = (None, None, None)
 
@@ -155,12 +156,25 @@ _REPLACED: Final = tuple(
 )
 
 
+def to_columns(
+    records: Sequence[RequestRecord], priced: Iterable[Priced], backend_busy_ms: Iterable[float | None]
+) -> list[tuple[Value, ...]]:
+    """Derive, stamp and price some records: their values by column, in the order of ``record.ROW_COLUMNS``."""
+    derived = list(zip(*map(derive, records), strict=True))
+    columns: list[tuple[Value, ...]] = [
+        *zip(*map(astuple, records), strict=True),
+        *_IN_ROW(derived),
+        (APP_VERSION,) * len(records),
+        *zip(*priced, strict=True),
+        tuple(backend_busy_ms),
+    ]
+    for place, of in _REPLACED:
+        columns[place] = derived[of]
+    return columns
+
+
 def to_row(
     record: RequestRecord, priced: Priced = NOT_PRICED, backend_busy_ms: float | None = None
-) -> tuple[str | int | float | None, ...]:
-    """Derive, stamp and price: the record's values in the order of ``record.ROW_COLUMNS``."""
-    derived = derive(record)
-    row = [*astuple(record), *_IN_ROW(derived), APP_VERSION, *priced, backend_busy_ms]
-    for place, of in _REPLACED:
-        row[place] = derived[of]
-    return tuple(row)
+) -> tuple[Value, ...]:
+    """The same of one record."""
+    return tuple(value for (value,) in to_columns([record], [priced], [backend_busy_ms]))

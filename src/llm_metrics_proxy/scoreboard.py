@@ -1,15 +1,16 @@
 """Live counters of every worker in one small shared mapping, so that any process sees how all of them do.
 
-The supervisor makes an unlinked temporary file and each child inherits its descriptor. A slot has one writer (the
+The supervisor makes a file without a name and each child inherits its descriptor. A slot has one writer (the
 worker with that index); aligned 8-byte stores are not torn on the machines we run on, so readers take no lock. The
 mapping outlives a worker: its successor goes on counting in the same slot.
 """
 
 import mmap
 import os
-import tempfile
 from collections.abc import Sequence
 from typing import Final, NamedTuple
+
+from llm_metrics_proxy import descriptors
 
 FIELDS: Final = (
     "pid",
@@ -120,9 +121,8 @@ class Scoreboard:
 
     @classmethod
     def create(cls) -> "Scoreboard":
-        """A fresh mapping on an unlinked file; children inherit the descriptor."""
-        fd, path = tempfile.mkstemp(prefix="llm-metrics-proxy-")
-        os.unlink(path)  # noqa: PTH108 -- the descriptor keeps it alive; nothing is left behind
+        """A fresh mapping on a file without a name; children inherit the descriptor."""
+        fd = descriptors.nameless_file()
         os.ftruncate(fd, SIZE_BYTES)
         return cls(fd)
 

@@ -5,7 +5,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from llm_metrics_proxy.api.answers import error_response, http_error, json_response, store_error
+from llm_metrics_proxy.api.answers import error_response, json_response
+from llm_metrics_proxy.api.refusals import http_error, store_error
 from llm_metrics_proxy.errors import NewerDatabaseError, StoreBusyError, StoreError
 from llm_metrics_proxy.record import COLUMNS
 

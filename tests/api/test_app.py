@@ -54,7 +54,7 @@ def test_records_come_as_flat_objects_whose_keys_are_the_columns(database: Datab
 
 def test_every_answer_has_the_shape_that_the_document_promises(database: Database) -> None:
     database.add(a_record(), a_record(success=False, outcome="upstream_error", error_type="quota"))
-    http = client(database, versions={"python": "3.11"})
+    http = client(database, versions=lambda: {"python": "3.11"})
     shapes: dict[str, Any] = {
         "/api/v1/requests?limit=1": RequestPage,
         "/api/v1/requests/1": RequestItem,
@@ -281,7 +281,7 @@ def test_health_answers_while_long_questions_occupy_every_thread(database: Datab
 def test_versions_tell_the_history_and_who_follows_what(database: Database) -> None:
     database.add(a_record(), app_version="1.0.0")
     database.add(a_record(), a_record())
-    body = client(database, versions={"sqlite": "3.54.1"}).get("/api/v1/versions").json()
+    body = client(database, versions=lambda: {"sqlite": "3.54.1"}).get("/api/v1/versions").json()
     assert body["records_by_version"] == {"1.0.0": 1, "2.0.0": 2}
     history = {note["version"]: note for note in body["history"]}
     assert list(history) == [note.version for note in VERSION_HISTORY]

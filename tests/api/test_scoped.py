@@ -15,7 +15,7 @@ from llm_metrics_proxy.analytics.conditions import Condition
 from llm_metrics_proxy.analytics.filters import RequestFilter
 from llm_metrics_proxy.analytics.scope import ReadToken, ScopedRecords
 from llm_metrics_proxy.api import create_app
-from llm_metrics_proxy.api.app import _app
+from llm_metrics_proxy.api.application import scoped_application
 from llm_metrics_proxy.api.scoped import HARMLESS, REFUSED, SCOPED, scoped_ports
 from llm_metrics_proxy.api.session import Sessions
 from llm_metrics_proxy.api.site import VIEW_PATHS
@@ -84,7 +84,7 @@ def service(database: Database) -> Service:
 
 
 def paths(database: Database) -> dict[str, Route]:
-    app = create_app(ports(database, sessions=Sessions(WHOLE)))
+    app = scoped_application(ports(database, sessions=Sessions(WHOLE)))
     return {route.path: route for route in app.routes if isinstance(route, Route)}
 
 
@@ -233,7 +233,7 @@ def test_guesses_count_and_no_token_comes_into_a_log(service: Service, caplog: p
 
 def test_live_events_are_those_of_the_scope(service: Service, database: Database) -> None:
     async def heard() -> str:
-        app = _app(scoped_ports(ports(database, sessions=service.sessions), a_token()), [])
+        app = scoped_application(scoped_ports(ports(database, sessions=service.sessions), a_token()))
         received: list[bytes] = []
         done = asyncio.Event()
 

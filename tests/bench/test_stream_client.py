@@ -62,3 +62,15 @@ def test_a_stream_that_breaks_off_is_noticed() -> None:
     script: Script = [Send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"), Close()]
     with FakeUpstream(script) as upstream, pytest.raises(ConnectionError, match="broke off after 0 bytes"):
         asyncio.run(read_streams(upstream.port, 1, 0.001, limit_s=10))
+
+
+def test_who_asks_whether_anybody_is_there_is_told_so() -> None:
+    async def main() -> bytes:
+        async with await _streamer(0.001) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", _port(server))
+            writer.write(b"GET /health HTTP/1.1\r\nhost: here\r\n\r\n")
+            answer = await reader.readuntil(b"ok")
+            writer.close()
+            return answer
+
+    assert asyncio.run(main()).startswith(b"HTTP/1.1 200 OK\r\n")

@@ -67,6 +67,34 @@ def test_what_only_a_start_would_show_is_told_too(cli: Cli, tmp_path: Path) -> N
     assert "store_password_file = 'no': cannot be read" in ran.out
 
 
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("budgets = [1]", "budgets[0]: is a number, not a table: write [[budgets]] and its keys below that"),
+        ('tokens = ["sesame"]', "tokens[0]: is text, not a table: write [[tokens]] and its keys below that"),
+        ("backends = [[], true]", "backends[1]: is true or false, not a table: write [[backends]]"),
+        ('[tokens]\nname = "a"\ntoken = "sesame"', "tokens = a table: must be tables with name, a token, and"),
+        ('budgets = "sesame"', "budgets = text: must be tables with at least name, and usd or tokens, each under its"),
+    ],
+)
+def test_what_is_no_list_of_tables_is_named_without_itself(cli: Cli, tmp_path: Path, toml: str, told: str) -> None:
+    (tmp_path / "c.toml").write_text(toml)
+    ran = cli("config", "check", "--config", "c.toml")
+    assert (ran.code, f"c.toml:1: {told}" in ran.out) == (2, True), ran.out
+    assert "sesame" not in ran.out
+
+
+def test_a_file_that_cannot_be_used_is_named_once(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 5000)
+    for name, why in (
+        ("missing.toml", "cannot be read: No such file or directory"),
+        (".", "is no regular file: name one in TOML"),
+        ("deep.toml", "is nested too deep: settings are flat"),
+    ):
+        ran = cli("config", "check", "--config", name)
+        assert (ran.code, ran.out.splitlines()[0]) == (2, f"{name}: {why}")
+
+
 def test_a_file_that_is_no_toml_has_its_line_too_and_hides_no_other_fault(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("port = 1\nhost = \n")
     document = json.loads(cli("config", "check", "--json", "--config", "c.toml", "--port", "x").out)

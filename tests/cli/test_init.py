@@ -69,6 +69,8 @@ def test_who_names_a_unit_gets_one(cli: Cli, tmp_path: Path) -> None:
     assert cli("init", "--yes", "--unit", "foo.service", "--output", "foo.toml").code == 0
     assert "ExecStart=" in (tmp_path / "foo.service").read_text()
     ran = cli("init", "--yes", "--no-service", "--unit", "bar.service", "--output", "bar.toml")
+    assert "--unit means --service" in ran.err
+    assert "which means --service" in " ".join(cli("init", "--help").out.split())
     assert ran.code == 2
     assert "leave one of them out" in ran.err
 

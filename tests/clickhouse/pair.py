@@ -9,7 +9,6 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import zstandard
 from msgspec.structs import replace
 
 from llm_metrics_proxy.analytics.planning import PlanningContext, plan
@@ -25,6 +24,7 @@ from llm_metrics_proxy.engines.clickhouse.table import NO_TIME
 from llm_metrics_proxy.record import REGISTRY, ROW_COLUMNS
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from llm_metrics_proxy.store_address import StoreAccess, store_address
+from llm_metrics_proxy.zstandard import zstd
 from tests.analytics.database import Database
 from tests.rollups.records import a_row_of
 
@@ -82,7 +82,7 @@ def paired(url: str, folder: Path) -> Iterator[Pair]:
 def store(connection: Connection, rows: Rows, first: int, host: str) -> None:
     """As the shipper sends them, without its outbox; a row may have no time, as those of older programs."""
     payload = encoded(first, [row if row[_TIME] is not None else _with(row, _MARK) for row in rows])
-    lines = zstandard.ZstdDecompressor().decompress(payload).replace(_MARK.encode(), NO_TIME.encode())
+    lines = zstd.decompress(payload).replace(_MARK.encode(), NO_TIME.encode())
     connection.insert(insertion(literal(host), "1"), lines, settings=READ_SETTINGS)
 
 

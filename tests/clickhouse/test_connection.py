@@ -6,11 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from llm_metrics_proxy.engines.clickhouse.connection import LEAST_VERSION, Connection
 from llm_metrics_proxy.errors import StoreBusyError, StoreError
 from llm_metrics_proxy.store_address import StoreAccess, store_address
+from llm_metrics_proxy.zstandard import zstd
 from tests.clickhouse.server import PASSWORD, ClickHouseServer, clickhouse_server, free_port
 from tests.upstream import Certificate
 
@@ -32,7 +32,7 @@ def test_takes_values_as_parameters_and_rows_in_any_coding(clickhouse_url: str) 
             (strange, 2**63 - 1)
         ]
         connection.command("CREATE TABLE t (a Int64, b Nullable(Float64)) ENGINE = MergeTree ORDER BY a")
-        rows = zstandard.compress(b"[1, 0.1]\n[2, null]\n")
+        rows = zstd.compress(b"[1, 0.1]\n[2, null]\n")
         connection.insert("INSERT INTO t FORMAT JSONCompactEachRow", rows, coding="zstd", query_id="ours_1")
         assert connection.query("SELECT * FROM t ORDER BY a") == [(1, 0.1), (2, None)]
         assert connection.value("SELECT count() FROM t") == 2

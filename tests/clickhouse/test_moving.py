@@ -147,6 +147,18 @@ def test_there_and_back_is_the_same_to_the_bit(
     assert content(folder / "b.db")[-1][0] == (int, 5 + len(rows))  # above all that came over
 
 
+def test_values_as_far_apart_as_numbers_go_are_taken(tmp_path: Path, clickhouse_url: str) -> None:
+    """The server's sketches refuse what is more than 569 decades apart, and with it all records of an insertion."""
+    at, far = ROW_COLUMNS.index("response_time_ms"), (5e-324, 1e-300, -1e-300, 1.0, -1.7e308, 1.7e308)
+    made = [to_row(an_ended_record(index)) for index in range(len(far))]
+    with closing(SqliteStore(tmp_path / "a.db", host="here")) as store:
+        store.append(
+            IngestBatch(rows=[(*row[:at], value, *row[at + 1 :]) for row, value in zip(made, far, strict=True)])
+        )
+    there = copied(tmp_path / "a.db", access(clickhouse_url))
+    assert (there.copied, there.verified, there.differing) == (len(far), len(far), 0)
+
+
 def test_what_came_since_is_fetched_by_the_same_command(tmp_path: Path, clickhouse_url: str) -> None:
     path, server = tmp_path / "a.db", access(clickhouse_url)
     recorded(path, range(1, 30))

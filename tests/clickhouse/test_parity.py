@@ -498,7 +498,7 @@ def _sketched(words: tuple[str, ...]) -> set[str]:
     return {column for one in PROJECTIONS if set(words) <= set(one.keys) for column in one.sketched}
 
 
-NEARLY_ZERO: Final = 1e-300  # a sketch has one place for all that is nearer to zero
+NEARLY_ZERO: Final = 1e-270  # a sketch has one place for all that is nearer to zero
 
 
 def is_near(found: float | None, values: list[Any], percent: float) -> None:

@@ -111,6 +111,16 @@ class TestPrepare:
         made = "SELECT count() FROM system.mutations WHERE database = currentDatabase()"
         assert connection.value(made) == len(PROJECTIONS)  # each once
 
+    def test_sums_of_earlier_versions_go(self, connection: Connection) -> None:
+        for sql in tables(prepare.place_of(connection)):
+            connection.command(sql)
+        for name in ("hours", "hours_2_by_model"):
+            connection.command(f"ALTER TABLE {TABLE} ADD PROJECTION {name} (SELECT model, count() GROUP BY model)")
+        prepare.prepare(connection)
+        found = "SELECT name FROM system.projections WHERE database = currentDatabase() AND table = {table:String} "
+        kept = {name for (name,) in connection.query(f"{found} AND startsWith(name, 'hours')", {"table": TABLE})}
+        assert kept == {one.name for one in PROJECTIONS}
+
     def test_refuses_a_newer_layout(self, connection: Connection) -> None:
         prepare.prepare(connection)
         connection.command(f"INSERT INTO {LAYOUTS} (layout, app_version) SELECT {LAYOUT + 1}, '9.0.0'")

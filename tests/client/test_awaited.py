@@ -12,7 +12,7 @@ from tests.analytics.database import Database
 from tests.api.service import ports
 from tests.client.conftest import TOKEN
 from tests.client.served import answering, unused_url
-from tests.client.test_waiting import BUSY, HOUR, an_answer
+from tests.client.test_waiting import BUSY, HOUR, WRONG, an_answer
 
 
 def public(kind: type) -> dict[str, Any]:
@@ -71,6 +71,16 @@ def test_it_tries_again_and_gives_up_alike() -> None:
         asyncio.run(asked(address))
     with pytest.raises(ApiUnreachableError, match="nothing answers"):
         asyncio.run(asked(unused_url()))
+
+
+@pytest.mark.parametrize(("verb", "name", "wrong"), WRONG)
+def test_an_argument_of_a_wrong_type_is_named_alike(verb: str, name: str, wrong: Any) -> None:
+    async def asked() -> None:
+        async with AsyncMetricsClient(unused_url()) as metrics:
+            await getattr(metrics, verb)(**{name: wrong})
+
+    with pytest.raises(QueryError, match=f"^{name}: .*give text"):
+        asyncio.run(asked())
 
 
 def test_one_that_is_closed_says_so() -> None:

@@ -13,7 +13,14 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from llm_metrics_proxy.analytics.summary import Summary
-from llm_metrics_proxy.client import ApiRefusedError, ApiUnreachableError, MetricsClient, QueryError, UnknownAnswerError
+from llm_metrics_proxy.client import (
+    ApiRefusedError,
+    ApiUnreachableError,
+    AsyncMetricsClient,
+    MetricsClient,
+    QueryError,
+    UnknownAnswerError,
+)
 from llm_metrics_proxy.client.questions import Question
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from tests.analytics.database import NOON
@@ -204,6 +211,29 @@ def test_a_timeout_that_is_none_is_refused(timeout_s: Any) -> None:
     with pytest.raises(QueryError, match="timeout_s: give seconds above 0") as caught:
         MetricsClient(timeout_s=timeout_s)
     assert caught.value.parameter == "timeout_s"
+
+
+WRONG: list[tuple[str, str, Any]] = [
+    *((verb, "where", wrong) for verb in ("summary", "records") for wrong in (5, None, [5], b"x", {"a": "b"})),
+    *(("requests", "model", wrong) for wrong in (object(), {"a": 1}, [["a"]], b"a")),
+    *(("query", name, wrong) for name in ("metrics", "by", "slo") for wrong in (5, [1], None)),
+    ("costs", "by", 5), ("records", "columns", 5),
+    ("session", "session_id", 5), ("session", "session_id", "\ud800"), ("query", "bucket", "\udc00"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("verb", "name", "wrong"), WRONG)
+def test_an_argument_of_a_wrong_type_is_named_before_anything_is_asked(verb: str, name: str, wrong: Any) -> None:
+    with MetricsClient(unused_url()) as metrics, pytest.raises(QueryError, match=f"^{name}: .*give text") as refused:
+        getattr(metrics, verb)(**{name: wrong})
+    assert refused.value.parameter == name
+
+
+@pytest.mark.parametrize("attempts", ["3", None, 1.5])
+def test_attempts_are_a_whole_number(attempts: Any) -> None:
+    for kind in (MetricsClient, AsyncMetricsClient):
+        with pytest.raises(QueryError, match="attempts: give a whole number"):
+            kind(attempts=attempts)
 
 
 def test_a_client_that_is_closed_says_so() -> None:

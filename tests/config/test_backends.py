@@ -82,7 +82,8 @@ BAD = [
     ),
     (
         "backends = 3",
-        ["backends = 3 (FILE line 1, key backends): must be tables with at least name and url, see below"],
+        [("backends = a number (FILE line 1, key backends): must be tables with at least name and url, each under its "
+          "[[backends]]")],
     ),
     (
         "".join(A.replace('"a"', f'"b{number}"') for number in range(MAX_BACKENDS + 1)),

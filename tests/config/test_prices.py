@@ -45,7 +45,7 @@ PRICE = "must be a number from 0 to 1000000"
             "prices[0] (FILE line 1): power_watts and usd_per_kwh need each",
         ),
         ('[[prices]]\nmodel = "*"\nusd_per_hour = -1', "prices[0].usd_per_hour = -1 (FILE line 3): must be a number"),
-        ("prices = 3", "prices = 3 (FILE line 1, key prices): must be tables with at least model"),
+        ("prices = 3", "prices = a number (FILE line 1, key prices): must be tables with at least model"),
     ],
 )
 def test_each_mistake_is_told_with_its_line(tmp_path: Path, toml: str, problem: str) -> None:

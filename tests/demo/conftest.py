@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from llm_metrics_proxy.demo import DemoOptions
+from llm_metrics_proxy.demo.options import DemoOptions
 from llm_metrics_proxy.demo.server import serve
 
 

@@ -7,9 +7,8 @@ import threading
 
 import pytest
 
-from llm_metrics_proxy.demo import run
 from llm_metrics_proxy.demo.options import DemoOptions
-from llm_metrics_proxy.demo.server import serve
+from llm_metrics_proxy.demo.server import run, serve
 from llm_metrics_proxy.errors import PortInUseError
 
 

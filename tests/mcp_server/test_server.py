@@ -290,6 +290,22 @@ def test_the_guard_is_before_the_tools(url: str, method: str, headers: dict[str,
         assert {tool["name"] for tool in response.json()["result"]["tools"]} == TOOLS
 
 
+def test_what_the_library_refuses_is_told_as_every_other_error(url: str) -> None:
+    """A body is refused by the length that it names, and by what comes."""
+    sent = {"Authorization": f"Bearer {WHOLE}", "Content-Type": "application/json", **ACCEPTED}
+    large = json.dumps({**PING, "x": "y" * MAX_BODY_BYTES}).encode()
+    modern = {"MCP-Protocol-Version": "2026-07-28"}
+    bodies: list[tuple[dict[str, str], Any, str]] = [
+        ({}, large, "too_large"), ({}, iter([large[:1000], large[1000:]]), "too_large"),
+        ({"Accept": "text/html", **modern}, json.dumps(PING), "not_acceptable"),
+    ]  # fmt: skip
+    for headers, body, kind in bodies:
+        response = httpx2.post(f"{url}/mcp", headers={**sent, **headers}, content=body)
+        error = response.json()["error"]
+        assert (error["type"], response.headers["content-type"]) == (kind, "application/json")
+        assert error["message"]
+
+
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     monkeypatch.setattr(extras, "EXTRAS", {**extras.EXTRAS, "mcp": "no-mcp-here"})
     with served(create_app(ports(database))) as address:

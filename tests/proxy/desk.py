@@ -8,6 +8,8 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+import msgspec
+
 from llm_metrics_proxy.proxy.admission import Admission
 from llm_metrics_proxy.proxy.answers import ResponseHead
 from llm_metrics_proxy.proxy.asker import Askers
@@ -119,14 +121,17 @@ class DeskRecorder:
 
     def __init__(self) -> None:
         self.open = 0
+        self.opened_as: list[RequestRecord] = []  # what would be known of each request if the worker died
         self.records: list[RequestRecord] = []
         self._sendings: list[tuple[Any, Any, bytes]] = []
         self._endings: list[tuple[Any, bytes, Callable[[], None] | None]] = []
 
     def opened(self, record: RequestRecord) -> None:
         self.open += 1
+        self.opened_as.append(msgspec.structs.replace(record))
 
     def send(self, exchange: Any, socket_writer: Any, data: bytes) -> None:
+        self.opened(exchange.record)
         self._sendings.append((exchange, socket_writer, data))
 
     def flush(self) -> None:

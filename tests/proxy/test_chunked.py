@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.proxy.chunked import ChunkedError, ChunkedReader
+from llm_metrics_proxy.proxy.chunked import ChunkedError, ChunkedReader, one_chunk
 from tests.examples import examples
 
 LIMIT = 5000
@@ -33,7 +33,7 @@ def read(*pieces: bytes) -> tuple[bytes, bool, bytes] | str:
         for piece in pieces:
             if reader.ended:
                 behind += piece
-            elif (whole := reader.whole_chunk(piece)) is not None:
+            elif reader.between_chunks and (whole := one_chunk(piece)) is not None:
                 body.append(whole)
             else:
                 reader.feed(piece, body)

@@ -1,15 +1,20 @@
 """One connection carries many requests: in order, however they are cut, and nothing of one leaks into the next."""
 
+import json
+
 import pytest
 
 from tests.proxy.client import CHAT, get, post, request
 from tests.proxy.conftest import Stage
 from tests.upstream import (
+    CHUNKED,
+    LAST_CHUNK,
     Request,
     Script,
     Send,
     chat_completion,
     chunk,
+    head,
     json_response,
     openai_handler,
     response,
@@ -44,6 +49,19 @@ def test_pipelined_requests_are_answered_in_order(stage: Stage) -> None:
         assert client.answer(b"GET").body.startswith(b"99:")
     assert [int(body.partition(b":")[0]) for body in bodies] == list(range(50))
     assert len(stage.proxy.records(51)) == 51
+
+
+def test_what_waits_behind_an_answer_that_ends_the_connection_is_recorded_and_let_go_of(stage: Stage) -> None:
+    """A body whose length nobody told can end for HTTP/1.0 only with the connection, whatever was pipelined."""
+    kept = post(CHAT, b"Connection: keep-alive", version=b"1.0")
+    of_unknown_length = head(200, CHUNKED) + chunk(json.dumps(chat_completion()).encode()) + LAST_CHUNK
+    with stage.play([Send(of_unknown_length)]), stage.proxy.connect() as client:
+        client.send(kept * 3)
+        assert client.read_to_end().endswith(b"}")
+    records = stage.proxy.records(3)
+    assert [record.outcome for record in records] == ["completed", "client_disconnected", "client_disconnected"]
+    [worker] = stage.proxy.health()["workers"]
+    assert (worker["open_requests"], worker["bodies_bytes"]) == (0, 0)
 
 
 def test_pipelined_requests_that_come_byte_by_byte_are_answered_in_order(stage: Stage) -> None:

@@ -22,7 +22,6 @@ from llm_metrics_proxy.wire.base import (
     SAW_TERMINAL,
     SAW_TOKEN,
     ErrorFacts,
-    RequestFacts,
     ResponseFacts,
     Verdict,
 )  # fmt: skip
@@ -370,17 +369,11 @@ def test_a_reader_that_raises_costs_its_facts_and_nothing_else(caplog: pytest.Lo
     assert caplog.text.count("could not be read") == 2
 
 
-def test_what_the_request_says_is_copied() -> None:
-    exchange = exchange_in(State.RECEIVING)
-    exchange.request_facts(RequestFacts(model="m", is_streaming=True, max_tokens=5, choice_count=2))
-    record = exchange.record
-    assert (record.model, record.is_streaming, record.max_tokens, record.choice_count) == ("m", True, 5, 2)
-
-
 EVENTS: dict[str, Callable[[Exchange, int], Any]] = {
     "body complete": Exchange.request_complete,
     "sent": Exchange.request_sent,
-    "sent whole": lambda exchange, now: exchange.request_sent_whole(now, now, now),
+    "sent whole": lambda exchange, now: exchange.sent_whole(exchange.record, now, now),
+    "answered whole": lambda exchange, now: exchange.answered_whole(200, ResponseFacts(terminal=True), now, now),
     "retried": lambda exchange, now: exchange.retried(),
     "head": lambda exchange, now: exchange.response_head(now, 200, None, None),
     "answered here": lambda exchange, now: exchange.answered_here(now, 200),
@@ -392,7 +385,7 @@ EVENTS: dict[str, Callable[[Exchange, int], Any]] = {
 TRANSITIONS: dict[str, exchange.Transitions] = {
     "body complete": exchange.BODY_COMPLETE, "sent": exchange.SENT, "sent whole": exchange.SENT_WHOLE,
     "retried": exchange.RETRIED, "head": exchange.HEAD, "answered here": exchange.ANSWERED_HERE,
-    "answered": exchange.ANSWERED, "failed": exchange.FAILED,
+    "answered": exchange.ANSWERED, "answered whole": exchange.ANSWERED_WHOLE, "failed": exchange.FAILED,
 }  # fmt: skip
 
 
@@ -424,8 +417,11 @@ class AnyEvent(RuleBasedStateMachine):
 
     @rule(event=st.sampled_from(sorted(EVENTS)))
     def happens(self, event: str) -> None:
+        had_ended = self.exchange.state is State.CLOSED
         with suppress(KeyError):
             EVENTS[event](self.exchange, START + MS * (len(self.taken) + 1))
+            if had_ended:
+                self.taken.clear()  # used again
             self.taken.append(event)
 
     @invariant()
@@ -434,10 +430,10 @@ class AnyEvent(RuleBasedStateMachine):
         since_retry = taken[len(taken) - taken[::-1].index("retried") :] if "retried" in taken else taken
         is_sent = not {"sent", "sent whole"}.isdisjoint(since_retry)
         is_complete = not {"body complete", "sent whole"}.isdisjoint(taken)
-        has_ended = not {"answered", "failed"}.isdisjoint(taken)
+        has_ended = not {"answered", "answered whole", "failed"}.isdisjoint(taken)
         has_head = not {"head", "answered here"}.isdisjoint(taken)
         assert (state is State.CLOSED) == has_ended
-        assert sum(taken.count(end) for end in ("answered", "failed")) <= 1
+        assert sum(taken.count(end) for end in ("answered", "answered whole", "failed")) <= 1
         assert sum(taken.count(begin) for begin in ("head", "answered here")) <= 1
         if not has_ended:
             assert (state is State.RESPONDING) == has_head

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.proxy.options import BackendOptions
-from llm_metrics_proxy.proxy.plans import Plans, whole_message
+from llm_metrics_proxy.proxy.plans import NewestHead, Plans, whole_message
 from llm_metrics_proxy.record import RequestRecord
 from tests.examples import examples
 from tests.proxy.desk import Desk
@@ -215,9 +215,72 @@ def test_a_whole_message_is_told_by_its_one_plain_length(data: bytes, found: tup
         assert len(data) == found[1] + found[2]
 
 
+@st.composite
+def alike(draw: st.DrawFn) -> list[bytes]:
+    """Messages under one or two heads, with bodies of all lengths, told truly and falsely."""
+    lines = st.lists(st.sampled_from((*REQUEST_LINES[:16], b"1: 2", b"A: 12")), max_size=3)
+    heads = [b"".join(line + b"\r\n" for line in (b"POST / HTTP/1.1", *draw(lines))) for _ in range(2)]
+    found = []
+    for _ in range(draw(st.integers(2, 10))):
+        length = draw(st.sampled_from((0, 3, 9, 10, 11, 99, 100, 1200)))
+        told = b"%d" % (length + draw(st.sampled_from(LIES)))
+        found.append(
+            draw(st.sampled_from(heads)).replace(b"N", told) + b"\r\n" + b"\r\n1\r\n\r\n"[:length].ljust(length, b"2")
+        )
+    return found
+
+
+@examples(500)
+@given(alike())
+def test_the_newest_head_says_what_searching_and_looking_up_would_say(reads: list[bytes]) -> None:
+    plans: Plans[bytes] = Plans()
+    newest: NewestHead[bytes] = NewestHead()
+    for read in reads:
+        message = whole_message(read)
+        known = None if message is None else plans.get(message[0])
+        matched = newest.match(read)
+        if message is None or known is None:
+            assert matched is None
+        else:
+            assert matched in {None, (known.plan, read[message[1] :])}
+            assert newest.look_up(plans, message, read) == (known.plan, read[message[1] :])
+        if message is not None:
+            plans.learn(message, message[0])
+
+
+def test_the_newest_head_is_matched_without_being_searched_whatever_the_length() -> None:
+    plans: Plans[str] = Plans()
+    newest: NewestHead[str] = NewestHead()
+    first = HEAD + b"3\r\nC: d\r\n\r\nabc"
+    message = whole_message(first)
+    assert message is not None
+    plans.learn(message, "plan")
+    assert newest.match(first) is None
+    assert newest.look_up(plans, message, first) == ("plan", b"abc")
+    assert newest.match(HEAD + b"5\r\nC: d\r\n\r\nabcde") == ("plan", b"abcde")
+    assert newest.match(HEAD + b"0\r\nC: d\r\n\r\n") == ("plan", b"")
+    for digits in (b"6", b"4", b"05", b"-5", b""):
+        assert newest.match(HEAD + digits + b"\r\nC: d\r\n\r\nabcde") is None
+    assert newest.match(HEAD + b"5\r\nC: e\r\n\r\nabcde") is None
+
+
+def test_a_head_without_a_length_is_never_matched_as_one_with_digits_behind_it() -> None:
+    plans: Plans[str] = Plans()
+    newest: NewestHead[str] = NewestHead()
+    head = b"GET / HTTP/1.1\r\nHost: a"
+    message = whole_message(head + b"\r\n\r\n")
+    assert message is not None
+    plans.learn(message, "plan")
+    assert newest.look_up(plans, message, head + b"\r\n\r\n") == ("plan", b"")
+    assert newest.match(head + b"1234\r\n\r\n" + bytes(1230)) is None
+    assert newest.match(head + b"\r\n\r\n") is None
+
+
 def test_heads_that_never_repeat_cost_bounded_memory() -> None:
     plans: Plans[int] = Plans()
     for number in range(5000):
         plans.learn((b"%d" % number, 0, 0), number)
-        assert plans.get(b"%d" % number) == number
+        known = plans.get(b"%d" % number)
+        assert known is not None
+        assert known.plan == number
     assert len(plans) <= 1024

@@ -63,7 +63,6 @@ def test_a_request_waits_for_its_opened_frame(tmp_path: Path) -> None:
     async def story() -> None:
         bench = Bench(tmp_path)
         exchange = Exchange(record(1), monotonic_ns())
-        bench.recorder.opened(record(1))
         bench.recorder.send(exchange, bench.socket_writer, b"request")
         assert (bench.transport.notes, bench.transport.journal_bytes(), exchange.sent) == ([], 0, 0)
         await asyncio.sleep(0)

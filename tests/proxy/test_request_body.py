@@ -6,12 +6,13 @@ from codecs import BOM_UTF8
 
 import brotli  # type: ignore[import-untyped]
 import pytest
-import zstandard
 
 from llm_metrics_proxy.proxy.asker import Caller
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan
 from llm_metrics_proxy.proxy.policy import PathPolicy
 from llm_metrics_proxy.proxy.request_body import may_be_json, read_begun, read_body
+from llm_metrics_proxy.record import RequestRecord
+from llm_metrics_proxy.zstandard import zstd
 
 STREAMED = b'{"model":"m","stream":true}'
 
@@ -21,8 +22,9 @@ def plan(path: bytes = b"/v1/chat/completions", coding: bytes | None = None) -> 
     request = InboundRequest(b"POST", path, path, "1.1", True, [], facts, False, False, False, True, False)
     route = PathPolicy().route(b"POST", path)
     return RequestPlan(
-        request=request, route=route, method="POST", dialect=None, asker=Caller({}, (), None, None, None, {}),
-        api_key_id=None, start=b"", fast=False, held=True, limit_bytes=1 << 20, keep_alive=True,
+        request=request, route=route, asker=Caller({}, (), None, None, None, {}),
+        record=RequestRecord(request_id="", timestamp="", method="POST", endpoint=route.endpoint),
+        start=b"", fast=False, held=True, limit_bytes=1 << 20, keep_alive=True,
     )  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def test_the_first_bytes_of_a_compressed_body_are_looked_at_unpacked() -> None:
     assert not may_be_json(plan(coding=b"x-own"), STREAMED)
 
 
-CODINGS = {b"gzip": gzip.compress, b"br": brotli.compress, b"zstd": zstandard.ZstdCompressor().compress}
+CODINGS = {b"gzip": gzip.compress, b"br": brotli.compress, b"zstd": zstd.compress}
 PICTURE = "A" * 3_000_000
 LARGE = json.dumps({
     "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PICTURE}}]}] * 9,

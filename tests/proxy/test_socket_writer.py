@@ -70,15 +70,6 @@ def test_what_the_socket_does_not_take_goes_through_the_transport_in_order() -> 
     run(story)
 
 
-def test_bytes_behind_a_queued_write_do_not_overtake_it() -> None:
-    async def story(writer: SocketWriter, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
-        transport.write(b"first ")
-        writer.write(b"second")
-        assert await read(far, 12) == b"first second"
-
-    run(story)
-
-
 def test_a_closing_transport_gets_nothing_more() -> None:
     async def story(writer: SocketWriter, transport: asyncio.Transport, protocol: Quiet, far: socket.socket) -> None:
         writer.write(b"last")

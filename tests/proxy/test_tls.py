@@ -11,6 +11,7 @@ from tests.upstream import (
     Certificate,
     FakeUpstream,
     Pause,
+    Receive,
     Reset,
     Send,
     Stall,
@@ -95,8 +96,9 @@ def test_http_where_https_was_meant_and_the_other_way_round(tmp_path: Path, cert
     with FakeUpstream(on_connect=[Send(refusal), Stall()]) as upstream:
         message = told(tmp_path / "a", upstream, url=upstream.url.replace("http:", "https:"))
         assert "does not speak TLS at this port; let the URL begin with http://" in message
+    # After the first byte, as such a server does: before a request it would only be one that closes at once.
     alert = b"\x15\x03\x01\x00\x02\x02\x0a"
-    with FakeUpstream(on_connect=[Send(alert), Stall()]) as upstream:
+    with FakeUpstream(on_connect=[Receive(1), Send(alert), Stall()]) as upstream:
         assert "speaks TLS at this port: let the URL begin with https://" in told(tmp_path / "b", upstream)
     # Some say nothing and close, as a server may that only went away: no more than a hint, and none once it answered.
     with (

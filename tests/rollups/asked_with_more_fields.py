@@ -62,7 +62,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "metrics.db"
     SqliteStore(path).close()
     keep_up(path)
-    store = SqliteStore(path, after_insert=rollup_store.fold_after_insert)
+    store = SqliteStore(path, after_insert=rollup_store.Folding(batches=1))
     for seed in range(8):
         store.append(IngestBatch(rows=some_rows(50, seed)))
     store.append(IngestBatch(rows=[changed(some_rows(1, 9)[0], timestamp="2026-04-01T00:00:00.000000Z")]))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.rollups.columns import chosen, of_rows, seconds_of
+from llm_metrics_proxy.rollups.columns import Columns, chosen, joined, of_rows, seconds_of
 from llm_metrics_proxy.rollups.grains import NO_TIME
 
 
@@ -50,3 +50,23 @@ def test_some_of_the_records_can_be_chosen() -> None:
 def test_of_no_rows_there_are_empty_columns() -> None:
     columns = of_rows([], ["model"], [0])
     assert (columns.size, len(columns.fields[0]), columns.keys["model"].values) == (0, 0, [])
+
+
+def test_parts_that_are_joined_are_as_if_they_had_been_read_at_once() -> None:
+    rows = [
+        (minute, 1, model, None if value is None else float(value))
+        for minute, model, value in zip(
+            ("2026-03-01T12:20", None, "2026-03-01T12:21") * 4, ("a", "b", None, "c") * 3, (None, 5, 7) * 4, strict=True
+        )
+    ]
+
+    def shown(columns: Columns) -> object:
+        key = columns.keys["model"]
+        return (
+            *(columns.size, columns.minute.tolist(), columns.outcome.tolist()),
+            *([key.values[code] for code in key.codes], key.values, repr(columns.fields[0].tolist())),
+        )
+
+    for cut in range(1, len(rows)):
+        parts = [of_rows(part, ["model"], [0]) for part in (rows[:cut], rows[cut:])]
+        assert shown(joined(parts)) == shown(of_rows(rows, ["model"], [0]))

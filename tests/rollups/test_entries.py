@@ -1,10 +1,12 @@
 from collections import Counter, defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_metrics_proxy.rollups.entries import Filled, bins_of, cells_of, slots_by_field
+from llm_metrics_proxy.rollups import entries
+from llm_metrics_proxy.rollups.entries import Filled, Slotted, bins_of, cells_of
 from llm_metrics_proxy.rollups.sketch import SLOTS, slots_of
 from llm_metrics_proxy.rollups.values import BY_NAME
 
@@ -42,7 +44,8 @@ def values_by_group(records: list[Record]) -> dict[tuple[int, int], list[float]]
 @given(RECORDS)
 def test_a_cell_is_n_sum_min_and_max_of_the_values_that_are_there(records: list[Record]) -> None:
     group, fields = columns(records)
-    cells = cells_of(Filled.of(fields, [DURATION, TOKENS]), group, np.argsort(group, kind="stable"))
+    cells = cells_of(Filled.of(fields, [DURATION, TOKENS]), group)
+    assert [column.tolist() for column in cells] == [column.tolist() for column in cells.reduced()]
     found = {
         (g, field): (n, whole if field == TOKENS else total, low, high)
         for g, field, n, total, whole, low, high in zip(*(column.tolist() for column in cells), strict=True)
@@ -53,10 +56,13 @@ def test_a_cell_is_n_sum_min_and_max_of_the_values_that_are_there(records: list[
     }
 
 
-@given(RECORDS)
-def test_a_bin_counts_the_values_of_a_slot(records: list[Record]) -> None:
+@given(RECORDS, st.sampled_from([0, 10**6]))
+def test_a_bin_counts_the_values_of_a_slot(records: list[Record], worth_a_table: int) -> None:
     group, fields = columns(records)
-    bins = bins_of(slots_by_field(fields), [DURATION, TOKENS], group)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entries, "_WORTH_A_TABLE", worth_a_table)
+        bins = bins_of(Slotted.of(Filled.of(fields, [DURATION, TOKENS])), group)
+    assert [column.tolist() for column in bins] == [column.tolist() for column in bins.reduced()]
     wanted: Counter[tuple[int, int]] = Counter()
     for (number, field), values in values_by_group(records).items():
         wanted.update((number, field * SLOTS + int(slot)) for slot in slots_of(np.array(values, np.float64)))

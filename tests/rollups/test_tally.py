@@ -3,10 +3,12 @@
 from random import Random
 
 import numpy as np
+import pytest
 
-from llm_metrics_proxy.rollups.columns import Columns, of_rows
+from llm_metrics_proxy.rollups import tally
+from llm_metrics_proxy.rollups.columns import Columns, Key, of_rows
 from llm_metrics_proxy.rollups.grains import DAY, GRAINS, HOUR, MINUTE, NO_TIME, QUARTER, Dense
-from llm_metrics_proxy.rollups.tally import ALL_KEYS, Tally, buckets_in, roll_up
+from llm_metrics_proxy.rollups.tally import ALL_KEYS, Tally, buckets_in, grouped, roll_up
 from llm_metrics_proxy.rollups.values import ALL, BY_NAME
 
 MORNING = "2026-03-01T08:10"
@@ -45,7 +47,7 @@ def test_only_dense_days_have_the_hours_of_clients() -> None:
     origin = next(grain.number for grain in GRAINS if grain.dimensions == ("origin",))
     assert buckets_in(one, DAY) == [DAY_OF_IT]
     levels = [
-        {tally.places[0].level for tally in roll_up(one, dense) if tally.places and tally.places[0].grain == origin}
+        {each.places[0].level for each in roll_up(one, dense) if each.places and each.places[0].grain == origin}
         for dense in (Dense(), Dense(days={DAY_OF_IT}))
     ]
     assert levels == [{DAY.number}, {DAY.number, HOUR.number}]
@@ -66,6 +68,18 @@ def test_records_without_a_time_are_in_a_bucket_of_their_own_at_every_level() ->
     for level in (0, 1, 2):
         assert NO_TIME in {place.bucket for place in of(found, 0, level).places}
     assert buckets_in(columns((None, 1, "a", 5.0)), DAY) == []
+
+
+def test_groups_are_the_same_whether_they_are_looked_up_or_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(2)
+    keys = [Key(np.array([random.randrange(n) for _ in range(60)]), list(range(n))) for n in (3, 1, 5)]
+    group, values = grouped(keys)
+    wanted = list(zip(*(key.codes.tolist() for key in keys), strict=True))
+    assert [values[number] for number in group.tolist()] == wanted
+    assert values == sorted(set(values))
+    monkeypatch.setattr(tally, "_LARGEST_TABLE", 0)
+    again, same = grouped(keys)
+    assert (again.tolist(), same) == (group.tolist(), values)
 
 
 def test_of_no_records_there_is_nothing() -> None:

@@ -118,7 +118,7 @@ def test_a_number_is_not_given_again_though_its_record_is_gone(path: Path, conne
     while prune(connection, TOMORROW + 5 * DAY.seconds):
         pass
     assert stored(connection) == []
-    store = SqliteStore(path, after_insert=rollup_store.fold_after_insert)
+    store = SqliteStore(path, after_insert=rollup_store.Folding(batches=1))
     store.append(IngestBatch(rows=[a_row_of(Random(10))]))
     store.close()
     assert [arrival for arrival, _ in stored(connection)] == [last + 1]

@@ -12,12 +12,13 @@ from typing import Any
 import apsw
 import pytest
 
+from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.rollups.sketch import VALUES
-from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
+from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, RollupState
 from llm_metrics_proxy.storage import rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.rollup_state import clear_some, read_state, reset, write_state
-from llm_metrics_proxy.storage.rollup_store import add, fold_after_insert, gather
+from llm_metrics_proxy.storage.rollup_store import Folding, add, gather
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.rollups import oracle
 from tests.rollups.records import FIRST, a_row_of, changed
@@ -31,6 +32,7 @@ Row = tuple[Any, ...]
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh database whose roll-ups begin at once, and whose days are dense from 40 records on, quarters from 4."""
     monkeypatch.setattr(rollup_store, "FOLD_AT", 1)
+    monkeypatch.setattr(rollup_store, "REMEMBERED_FROM", 4)
     monkeypatch.setattr(rollup_store, "DENSE_DAY", 40)
     monkeypatch.setattr(rollup_store, "DENSE_QUARTER", 4)
     path = tmp_path / "metrics.db"
@@ -54,7 +56,7 @@ def rows(count: int, seed: int = 1, **more: Any) -> list[Row]:
 
 
 def store(path: Path, batches: list[list[Row]], *, rolling_up: bool = True) -> None:
-    opened = SqliteStore(path, after_insert=fold_after_insert if rolling_up else None)
+    opened = SqliteStore(path, after_insert=Folding(batches=1) if rolling_up else None)
     for batch in batches:
         opened.append(IngestBatch(rows=batch))
     opened.close()
@@ -123,6 +125,58 @@ def test_few_records_wait_and_are_taken_along_later(path: Path, monkeypatch: pyt
     store(path, [rows(49)])
     assert oracle.stored(path) == {}
     store(path, [rows(1, seed=2)])
+    assert_as_recomputed(path)
+
+
+def test_where_many_come_those_of_some_batches_are_rolled_up_at_once(path: Path, connection: apsw.Connection) -> None:
+    opened = SqliteStore(path, after_insert=Folding(batches=3))
+    passed = []
+    for batch in cut(rows(33), 5):
+        opened.append(IngestBatch(rows=batch))
+        passed.append(state(connection).cursor_id)
+    opened.close()
+    assert passed == [NOTHING, NOTHING, 15, 15, 15, 30, 30]
+    assert_as_recomputed(path, 30)
+
+
+def test_what_was_just_inserted_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: Any) -> None:
+        raise AssertionError("records are read")
+
+    monkeypatch.setattr(rollup_store, "FOLD_AT", 100)
+    monkeypatch.setattr(rollup_store, "FOLD_AT_ONCE", 40)
+    monkeypatch.setattr(rollup_store, "gather", read)
+    store(path, cut(rows(360), 30))
+    assert_as_recomputed(path)
+
+
+def test_a_batch_that_was_taken_back_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollup_store, "FOLD_AT", 60)
+    opened = SqliteStore(path, after_insert=Folding(batches=1))
+    opened.append(IngestBatch(rows=rows(20)))
+    connection = opened._connection
+    connection.set_exec_trace(lambda _, sql, __: sql != "COMMIT")
+    with pytest.raises(StoreError):
+        opened.append(IngestBatch(rows=rows(20, seed=2)))
+    connection.set_exec_trace(None)
+    opened.append(IngestBatch(rows=rows(20, seed=3)))
+    opened.append(IngestBatch(rows=rows(20, seed=4)))
+    opened.close()
+    assert len(oracle.records_in(path)) == 60
+    assert_as_recomputed(path)
+
+
+def test_records_that_were_changed_are_read_again(
+    path: Path, connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup_store, "FOLD_AT", 30)
+    opened = SqliteStore(path, after_insert=Folding(batches=1))
+    opened.append(IngestBatch(rows=rows(20)))
+    with connection:
+        connection.execute("UPDATE completion_requests SET total_tokens = 1")
+        reset(connection)
+    opened.append(IngestBatch(rows=rows(20, seed=2)))
+    opened.close()
     assert_as_recomputed(path)
 
 
@@ -234,11 +288,12 @@ from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.rollups.records import a_row_of
 rollup_store.FOLD_AT, rollup_store.DENSE_DAY, rollup_store.DENSE_QUARTER = 1, 40, 4
+rollup_store.REMEMBERED_FROM = 1
 random = Random(int(sys.argv[2]))
 import tests.analytics.database as database
 import itertools
 database._numbers = itertools.count(int(sys.argv[2]) * 10**9)
-store = SqliteStore(Path(sys.argv[1]), after_insert=rollup_store.fold_after_insert)
+store = SqliteStore(Path(sys.argv[1]), after_insert=rollup_store.Folding(batches=1))
 print("ready", flush=True)
 while True:
     store.append(IngestBatch(rows=[a_row_of(random) for _ in range(20)]))

@@ -1,5 +1,8 @@
 """``kill -9`` of any process, at random moments, under load: every request still has exactly one true record.
 
+A moment is a number of answers that came since the kill before, so that work lies between any two, however slow the
+machine is, and that whoever was killed has to be back, or be done without.
+
 ``SYSTEM_SOAK_S=600 pytest -s tests/system/test_kill.py`` soaks for ten minutes per kind (default: 14 s), and
 ``SYSTEM_SEED`` names other moments.
 """
@@ -20,7 +23,7 @@ import pytest
 from tests.stack import Stack
 from tests.system.house import SOAK_S, House, kill
 from tests.system.kinds import MIXED
-from tests.system.load import Note, Seen
+from tests.system.load import Load, Note, Seen
 from tests.system.scraper import Scraper
 from tests.system.truth import Verdict, compare
 from tests.waiting import wait_until
@@ -28,6 +31,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.system
 
 SEED: Final = os.environ.get("SYSTEM_SEED", "1")
+_LEAST_ROUNDS: Final = 4  # even where they take longer than the soak
 _KILLS_PER_LIFE: Final = 4  # after each one the supervisor waits twice as long; a fresh one is fast again
 _FLAGS: Final = (
     (),
@@ -56,16 +60,15 @@ def test_a_child_that_is_killed_again_and_again_costs_no_record(house: House, vi
     rounds = 0
     until = time.monotonic() + SOAK_S
     with Scraper(house.metrics_port), house.load(*MIXED) as load:
-        while time.monotonic() < until:
+        while time.monotonic() < until or rounds < _LEAST_ROUNDS:
             with house.live(*rng.choice(_FLAGS)) as stack:
                 for _ in range(_KILLS_PER_LIFE):
-                    time.sleep(rng.uniform(0.05, 0.6))
+                    _wait_for_answers(load, rng.randint(1, 60))
                     for pid in _soon(partial(victims, house, stack, rng)):
                         kill(pid)
                     rounds += 1
         verdict = _judge(house, load.stop)
     print(f"\n{victims.__name__}: {rounds} rounds, {house.lives} lives, {verdict}")
-    assert verdict.whole > 20 * rounds
     assert (verdict.crashed > 0) is (victims is some_workers)
 
 
@@ -80,22 +83,28 @@ def _soon(victims: Callable[[], list[int]]) -> list[int]:
     raise AssertionError("nobody to kill for 30 s")
 
 
+def _wait_for_answers(load: Load, count: int) -> None:
+    """So many whole ones more than there are now."""
+    wanted = load.count(Seen.WHOLE) + count
+    wait_until(lambda: load.count(Seen.WHOLE) >= wanted, lambda: f"{wanted} answers, not {load.count(Seen.WHOLE)}")
+
+
 def test_a_killed_supervisor_leaves_children_that_drain_and_end_and_the_next_one_takes_over(house: House) -> None:
     rng = random.Random(SEED)
+    rounds = 0
     until = time.monotonic() + SOAK_S
     with Scraper(house.metrics_port), house.load(*(MIXED * 6), "long") as load:
-        while time.monotonic() < until:
+        while time.monotonic() < until or rounds < _LEAST_ROUNDS:
             with house.live_as_soon_as_the_port_is_free() as stack:
-                time.sleep(rng.uniform(0.1, 1.0))
+                _wait_for_answers(load, rng.randint(1, 100))
                 orphans = [*stack.worker_pids(), *stack.metrics_pids()]
                 stack.kill_supervisor()
+                rounds += 1
             if rng.random() < 0.3:
                 _wait_for_the_end_of(orphans)
-        rounds = house.lives - house.starts_refused
         verdict = _judge(house, load.stop)
     _wait_for_the_end_of(orphans)
     print(f"\nsupervisor: {rounds} rounds, the port was in use {house.starts_refused} times, {verdict}")
-    assert verdict.whole > 20 * rounds
     assert verdict.crashed == 0
 
 
@@ -131,9 +140,9 @@ def test_everything_killed_at_once_costs_no_record(house: House) -> None:
     rounds = 0
     until = time.monotonic() + SOAK_S
     with Scraper(house.metrics_port), house.load(*MIXED) as load:
-        while time.monotonic() < until:
+        while time.monotonic() < until or rounds < _LEAST_ROUNDS:
             with house.live_as_soon_as_the_port_is_free(*rng.choice(_FLAGS)) as stack:
-                time.sleep(rng.uniform(0.1, 1.5))
+                _wait_for_answers(load, rng.randint(1, 150))
                 pids = [*stack.worker_pids(), *stack.metrics_pids()]
                 rng.shuffle(pids)
                 stack.kill_supervisor()
@@ -142,7 +151,6 @@ def test_everything_killed_at_once_costs_no_record(house: House) -> None:
                 rounds += 1
         verdict = _judge(house, load.stop)
     print(f"\neverything: {rounds} rounds, {verdict}")
-    assert verdict.whole > 10 * rounds
     assert verdict.crashed > 0
 
 

@@ -25,6 +25,7 @@ from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.sqlite import SqliteStore
 from tests.cli.conftest import FAILED, make_record
 from tests.system.disks import small_disk
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -236,6 +237,22 @@ def test_what_goes_on_running_runs_on(house: Path, tmp_path: Path, verb: str, wh
             code = process.wait(LIMIT_S)
     assert code in ({0} if verb != "demo" else {0, 143, -signal.SIGTERM})
     assert "Traceback" not in log.read_text(errors="replace")
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+def test_processes_start_where_the_standard_descriptors_are_closed(tmp_path: Path, closed: str) -> None:
+    """A worker is a fork of what the command became: neither may take a file or socket for its standard input."""
+    words = f"{shlex.quote(PROGRAM)} proxy --port 0 --workers 1 --backend http://127.0.0.1:9 --data-dir data"
+    process = subprocess.Popen(["sh", "-c", f"exec {words} {closed}"], cwd=tmp_path, start_new_session=True)
+    journal = tmp_path / "data" / "journal"
+    try:
+        wait_until(lambda: any(journal.glob("*")), process=process)  # so a worker has read its options
+        held = {fd: Path(f"/proc/{process.pid}/fd/{fd}").readlink() for fd in range(len(closed.split()))}
+        assert set(held.values()) == {Path(os.devnull)}
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(LIMIT_S)
+    assert code == 0
 
 
 @pytest.mark.parametrize("words", ["export --format csv", "export --format jsonl", "export --format parquet", "report"])

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import apsw
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -38,7 +39,7 @@ class RollUps(RuleBasedStateMachine):
         self._kept: list[dict[str, Any]] = []
         self._kept_before = self._kept_through = NOTHING
         self._gathered: Gathered | None = None
-        self._store = SqliteStore(self._path, after_insert=rollup_store.fold_after_insert)
+        self._store = SqliteStore(self._path, after_insert=rollup_store.Folding(batches=1))
         self._connection = apsw.Connection(str(self._path))
 
     def teardown(self) -> None:
@@ -66,11 +67,10 @@ class RollUps(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 30), hours=st.sampled_from([1, 30, 60]), roll_up_at=st.sampled_from([1, 40, 1000]))
     def store(self, count: int, hours: int, roll_up_at: int) -> None:
-        before, rollup_store.FOLD_AT = rollup_store.FOLD_AT, roll_up_at  # type: ignore[misc]
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rollup_store, "FOLD_AT", roll_up_at)
+            patch.setattr(rollup_store, "REMEMBERED_FROM", 3)
             self._store.append(IngestBatch(rows=[a_row_of(self._random, hours=hours) for _ in range(count)]))
-        finally:
-            rollup_store.FOLD_AT = before  # type: ignore[misc]
         self._notice()
 
     @rule(size=st.integers(1, 60))

@@ -74,7 +74,7 @@ class Life:
         engine.migrate(self.path, options(self.path), migrations=MIGRATIONS)
 
     def store(self) -> None:
-        store = SqliteStore(self.path, after_insert=rollup_store.fold_after_insert)
+        store = SqliteStore(self.path, after_insert=rollup_store.Folding(batches=1))
         rows = [a_row_of(self.random, hours=self.random.choice((5, 60)), odd=False) for _ in range(30)]
         store.append(IngestBatch(rows=[changed(row, cost_usd=self.random.choice((None, 0.25))) for row in rows]))
         store.close()

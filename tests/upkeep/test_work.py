@@ -12,6 +12,7 @@ from llm_metrics_proxy.migration import engine
 from llm_metrics_proxy.migration.model import Ended
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
+from llm_metrics_proxy.storage import rollup_store
 from llm_metrics_proxy.storage.base import IngestBatch
 from llm_metrics_proxy.storage.rollup_state import reset, write_state
 from llm_metrics_proxy.storage.sqlite import SqliteStore
@@ -90,6 +91,22 @@ def test_a_few_new_records_are_left_to_the_ingester(path: Path, upkeep: Upkeep) 
     upkeep.step(leftovers=False)
     assert upkeep.step(leftovers=False) is Worked.NOTHING
     assert upkeep.behind() == 150
+
+
+def test_what_is_left_waits_while_the_ingester_rolls_up(
+    path: Path, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup_store, "FOLD_AT", 50)
+    everything(upkeep)
+    store, random = SqliteStore(path, after_insert=rollup_store.Folding(batches=1)), Random(5)
+    for count in (60, 20):
+        store.append(IngestBatch(rows=[a_row_of(random) for _ in range(count)]))
+    assert upkeep.behind() == 20
+    assert [upkeep.step(leftovers=True) for _ in range(2)] == [Worked.NOTHING, Worked.ROLLED_UP]
+    store.append(IngestBatch(rows=[a_row_of(random)]))
+    assert upkeep.step(leftovers=True) is Worked.ROLLED_UP
+    store.close()
+    assert_as_recomputed(path)
 
 
 def test_roll_ups_of_other_tables_are_made_anew(path: Path, upkeep: Upkeep) -> None:

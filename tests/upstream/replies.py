@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, Final
 
 import brotli  # type: ignore[import-untyped]
-import zstandard
+
+from llm_metrics_proxy.zstandard import zstd
 
 Field = tuple[str, str]
 
@@ -20,7 +21,7 @@ _COMPRESSORS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "gzip": partial(gzip.compress, mtime=0),  # its header holds the time: the same bytes every second
     "deflate": zlib.compress,
     "br": brotli.compress,
-    "zstd": zstandard.compress,
+    "zstd": zstd.compress,
 }
 
 LAST_CHUNK: Final = b"0\r\n\r\n"

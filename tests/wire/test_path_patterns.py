@@ -1,13 +1,15 @@
 """How paths are written and found: alone, below the known prefixes, below anything."""
 
+import random
 import re
+from functools import cache
 
 import pytest
 
 from llm_metrics_proxy.wire.apis.ollama import OllamaRequest
 from llm_metrics_proxy.wire.dialects import Dialect, Endpoint, Family
 from llm_metrics_proxy.wire.endpoints import ENDPOINTS, PREFIXES, family_of, find
-from llm_metrics_proxy.wire.path_patterns import EndpointFinder, below_prefixes, to_regex
+from llm_metrics_proxy.wire.path_patterns import ID, EndpointFinder, below_anything, below_prefixes, to_regex
 
 ALONE, BELOW, ANYWHERE = Endpoint(paths=("/a",)), Endpoint(paths=("a",)), Endpoint(paths=("**/b/c", "d/*", "e/**"))
 
@@ -78,3 +80,36 @@ def test_a_dialect_that_names_its_model_and_operation_in_one_segment_is_one_row_
     assert models is not None
     assert models.family is None
     assert Family.OPENAI is family_of("/v1/whatever")
+
+
+@cache
+def in_turn() -> list[tuple[re.Pattern[str], Endpoint]]:
+    """Every pattern of the table, and its row."""
+    written = sorted(((one, row) for row in ENDPOINTS for one in row.paths), key=lambda pair: ID in pair[0])
+    below = [pair for pair in written if not pair[0].startswith("/")]
+    every = [
+        *((to_regex(one), row) for one, row in written if one.startswith("/")),
+        *((below_prefixes(one, row.below or PREFIXES), row) for one, row in below),
+        *((below_anything(one), row) for one, row in below),
+    ]
+    return [(re.compile(regex), row) for regex, row in every]
+
+
+def a_path(written: str, rng: random.Random) -> str:
+    """One that the table may mean, or nearly."""
+    sent = written.replace("**/", rng.choice(["", "x/", "x/y/"])).replace("**", rng.choice(["a", "a/b"]))
+    sent = sent.replace("*", rng.choice(["m", "m%20", "a:b", "m%2fx"])).replace(
+        ID, rng.choice(["id1", "compact", "a:b"])
+    )
+    before = [*(prefix.replace("*", "d") for prefix in PREFIXES), "/x", "/any/v1", "/any/beta", "/openai/deployments/d"]
+    path = sent if written.startswith("/") else f"{rng.choice(before)}/{sent}"
+    return rng.choice([path, path, path, path.replace(":", "%3A"), path.upper(), f"/{path}", path[:-1], f"{path}/x"])
+
+
+def test_looking_for_words_first_finds_what_every_pattern_in_turn_finds() -> None:
+    rng = random.Random(20261130)
+    for written in [one for row in ENDPOINTS for one in row.paths]:
+        path = a_path(written, rng)
+        for method in (None, "GET", "POST"):
+            rows = (row for pattern, row in in_turn() if method in {None, row.method} and pattern.fullmatch(path))
+            assert find(path, method) is next(rows, None), (path, method)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_metrics_proxy.wire.facts import REFUSED, token_count
-from llm_metrics_proxy.wire.usage_reports import MAX_REPORT_BYTES, UsageReports, kept_of_one, kept_text, summed
+from llm_metrics_proxy.wire.usage_reports import MAX_REPORT_BYTES, Report, UsageReports, kept_of_one, kept_text, summed
 from tests.wire.cuts import CALM
 
 
@@ -152,11 +152,16 @@ def test_reports_without_end_are_held_within_bounds() -> None:
     assert len(repr(reports.merged)) < 200_000  # the first one is as the server sent it
 
 
-def test_a_report_that_was_not_decoded_is_kept_as_one_that_was() -> None:
-    assert kept_of_one("usage", msgspec.Raw(b'{ "a" : 1, "b": 2.0 }')) == '{"usage":{"a":1,"b":2.0}}'
-    assert kept_of_one("usage", msgspec.Raw(b'{"a":1e999,"b":"' + b"x" * 65 + b'"}')) == '{"usage":{"a":"…","b":"…"}}'
-    assert kept_of_one("usage", msgspec.Raw(b"null")) is None
-    assert kept_of_one("usage", msgspec.Raw(b"[1]")) is None
+def test_a_report_that_the_decoder_has_checked_is_kept_as_any_other() -> None:
+    for text in (
+        b'{ "a" : 1, "b": 2.0 }',
+        b"{}",
+        b'{"a":"' + b"x" * 64 + b'","b":{"c":{"d":null}},"e":[1,{"f":true}]}',
+    ):
+        report = msgspec.json.decode(text, type=Report)
+        assert kept_of_one("usage", report) == kept_text({"usage": json.loads(text)})
+    many = {f"member_{number}": {"of": number} for number in range(500)}
+    assert kept_of_one("usage", msgspec.json.decode(json.dumps(many), type=Report)) == kept_text({"usage": many})
 
 
 @pytest.mark.parametrize("nonsense", [-1, "7", True, 2**41, [3]])

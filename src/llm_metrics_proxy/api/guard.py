@@ -24,8 +24,8 @@ from llm_metrics_proxy.analytics.scope import ReadToken
 from llm_metrics_proxy.api.answers import error_response, too_many_attempts
 from llm_metrics_proxy.api.ports import GuardedNames
 from llm_metrics_proxy.api.scope import ABORT, ASKED_FOR_HEAD, REFUSAL, with_asker, with_one_slash
+from llm_metrics_proxy.api.session import PATH as SESSION_PATH
 from llm_metrics_proxy.api.session import SessionAccess, Sessions
-from llm_metrics_proxy.api.session_routes import PATH as SESSION_PATH
 from llm_metrics_proxy.doors import HostRule, host_name, is_same_origin
 from llm_metrics_proxy.forwarded import Asker, asker
 
@@ -67,6 +67,7 @@ class Guard:
         *,
         allowed_hosts: Set[str] = frozenset(),
         open_paths: Set[str] = frozenset(),
+        open_folder: str | None = None,
         trusted_proxies: tuple[str, ...] = (),
         scoped: Callable[[ReadToken], ASGIApp] | None = None,
         newest: Callable[[], GuardedNames] | None = None,
@@ -74,14 +75,16 @@ class Guard:
         """``sessions`` know the token and the browsers that gave it; none: no token is needed.
 
         ``allowed_hosts``: names that Host may have without a token, besides IP addresses and localhost. ``open_paths``:
-        files without data, such as the sign-in page. ``trusted_proxies``: networks of peers whose forwarding headers
-        are believed. ``scoped`` answers those whose token sees some records only, in place of ``app``. ``newest``:
-        what has been read again of names and proxies, the same value as long as that is the newest.
+        files without data, such as the sign-in page; ``open_folder``: where all paths begin with this, found or not.
+        ``trusted_proxies``: networks of peers whose forwarding headers are believed. ``scoped`` answers those whose
+        token sees some records only, in place of ``app``. ``newest``: what has been read again of names and proxies,
+        the same value as long as that is the newest.
         """
         self._app = app
         self._scoped = scoped
         self._sessions = sessions
         self._open_paths = OPEN_PATHS | open_paths
+        self._open_folder = open_folder or ()
         self._hosts = HostRule(map(host_name, allowed_hosts), any_address=True)
         self._trusted = trusted_proxies
         self._newest, self._used = newest, newest and newest()
@@ -151,9 +154,10 @@ class Guard:
                 return _Admission(_foreign())
             if _has_body(headers) and not _is_json(headers):
                 return _Admission(_not_json())
-        if self._sessions is None or scope["path"] in self._open_paths:
+        path = scope["path"]
+        if self._sessions is None or path in self._open_paths or path.startswith(self._open_folder):
             return _Admission(None)
-        if scope["path"] == SESSION_PATH and scope["method"] in {"POST", "DELETE"}:
+        if path == SESSION_PATH and scope["method"] in {"POST", "DELETE"}:
             return _Admission(None)  # it checks the token itself
         return self._by_token(self._sessions, headers, client)
 

@@ -153,7 +153,7 @@ class ApiPorts:
     ``allowed_hosts``: without a token, the names that Host may have besides IP addresses and localhost; see ``guard``.
 
     ``service_status`` gives ``None`` until ingestion runs and after it has stopped. ``scoreboard`` is ``None`` where
-    the workers run on another host. ``versions`` names other versions to show, such as Python's and SQLite's.
+    the workers run on another host. ``versions``: others to show, such as Python's and SQLite's.
     """
 
     records: Records
@@ -164,7 +164,7 @@ class ApiPorts:
     allowed_hosts: frozenset[str] = frozenset()
     trusted_proxies: tuple[str, ...] = ()  # networks of peers whose forwarding headers are believed
     newest_names: Callable[[], GuardedNames] | None = None  # of both, once they were read again
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Callable[[], Mapping[str, str]] = dict
     ingests: bool = True  # false: other processes store what is recorded
     answers: bool = True  # false: other processes answer questions; this one says how it fares
     migrations: MigrationPorts | None = None  # none: nothing migrates here

@@ -99,7 +99,7 @@ def scoped_ports(ports: ApiPorts, token: ReadToken) -> ApiPorts:
         book=CounterBook(),
         service_status=lambda: None,
         scoreboard=None,
-        versions={},
+        versions=dict,
         settings=tuple,
         watch=None if ports.watch is None else _ScopedWatch(ports.watch, token.conditions),
         servers=NO_SERVERS,

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple
 from llm_metrics_proxy.analytics.scope import ReadToken
 from llm_metrics_proxy.forwarded import neighbourhood
 
+PATH: Final = "/session"
 LASTS_S: Final = 12 * 3600
 MOST_ATTEMPTS: Final = 5  # per address in each window
 WINDOW_S: Final = 60

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
+from starlette.requests import Request
 from starlette.responses import Response
 
 from llm_metrics_proxy.analytics.scope import ReadToken
 from llm_metrics_proxy.api.answers import error_response, json_response, too_many_attempts
 from llm_metrics_proxy.api.scope import asker_of
-from llm_metrics_proxy.api.session import LASTS_S, Sessions
+from llm_metrics_proxy.api.session import LASTS_S, PATH, Sessions
 
-PATH: Final = "/session"
 _MOST_BODY_BYTES: Final = 4096
 
 

@@ -22,4 +22,4 @@ def add_settings_routes(routes: DataRoutes, ports: ApiPorts) -> None:
     )
     async def read_settings() -> Response:
         shown = [SettingShown(**row) for row in ports.settings()]
-        return json_response(SettingsAnswer(app_version=APP_VERSION, settings=shown, components=dict(ports.versions)))
+        return json_response(SettingsAnswer(app_version=APP_VERSION, settings=shown, components=dict(ports.versions())))

@@ -10,15 +10,20 @@ once, when they are built (``.br`` and ``.gz`` next to each), not per request.
 
 import mimetypes
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from fastapi import FastAPI, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from llm_metrics_proxy.api.codings import IDENTITY, choose
+from llm_metrics_proxy.api.conditional import has_it
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 INDEX: Final = "index.html"
 ASSETS: Final = "assets/"
@@ -55,21 +60,45 @@ class Asset(NamedTuple):
     codings: Mapping[str, bytes]
 
 
-def load(folder: Path) -> dict[str, Asset]:
-    """Every file below ``folder`` by its path; empty where nothing was built. Raises ``OSError``."""
-    found: dict[str, Asset] = {}
+class Site(Mapping[str, Asset]):
+    """Every file below a folder by its path; empty where nothing was built. Names are looked up at once, for the guard
+    lets everybody ask for them; contents, some 3 MB, are read all together when the first is asked for, so that a page
+    never gets scripts of another build."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ``OSError``."""
+        self._files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, name: str) -> Asset:
+        """Raises ``OSError`` where the files have gone since."""
+        return self._assets[name]
+
+    @cached_property
+    def _assets(self) -> dict[str, Asset]:
+        return {name: _read(path) for name, path in self._files.items()}
+
+
+def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        if not path.is_file() or path.suffix in {".br", ".gz"}:
-            continue
-        content = path.read_bytes()
-        codings = {IDENTITY: content}
-        for coding, suffix in (("br", ".br"), ("gzip", ".gz")):
-            packed = path.with_name(path.name + suffix)
-            if packed.is_file():
-                codings[coding] = packed.read_bytes()
-        kind = _KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        found[path.relative_to(folder).as_posix()] = Asset(kind, _etag(content), codings)
-    return found
+        if path.is_file() and path.suffix not in {".br", ".gz"}:
+            yield path
+
+
+def _read(path: Path) -> Asset:
+    content = path.read_bytes()
+    codings = {IDENTITY: content}
+    for coding, suffix in (("br", ".br"), ("gzip", ".gz")):
+        packed = path.with_name(path.name + suffix)
+        if packed.is_file():
+            codings[coding] = packed.read_bytes()
+    kind = _KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return Asset(kind, _etag(content), codings)
 
 
 def _etag(content: bytes) -> str:
@@ -87,7 +116,7 @@ def coding_for(accepted: str, asset: Asset) -> str:
     return choose(accepted, sorted(asset.codings, key=lambda name: len(asset.codings[name])))
 
 
-def add_site_routes(app: FastAPI, site: Mapping[str, Asset]) -> None:
+def add_site_routes(app: "FastAPI", site: Mapping[str, Asset]) -> None:
     """Last of all routes: what nothing else answers."""
     index = site.get(INDEX)
     root = None if index is None else of_root(index)
@@ -104,7 +133,7 @@ def add_site_routes(app: FastAPI, site: Mapping[str, Asset]) -> None:
         }
         if name == INDEX:
             headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        if request.headers.get("if-none-match") == asset.etag:
+        if has_it(request.headers, asset.etag):
             return Response(status_code=304, headers=headers)
         if coding != IDENTITY:
             headers["Content-Encoding"] = coding

@@ -2,9 +2,11 @@
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -70,20 +72,23 @@ def run(arguments: Sequence[str]) -> int:
         finally:
             finish()
     except LlmMetricsProxyError as error:
-        _complain(str(error))
+        _complain(str(error), arguments)
         return error.exit_code
     except typer.TyperException as error:  # a flag or verb that does not exist, a value that Typer refuses
-        _complain(f"{error.format_message()} (see {PROGRAM} --help)" if error.format_message() else "")
+        _complain(f"{error.format_message()} (see {PROGRAM} --help)" if error.format_message() else "", arguments)
         return error.exit_code
     except UnicodeEncodeError as error:  # bytes of a command line, a variable or a folder that are not text
-        _complain(f"{error.object!r} is not UTF-8: choose another name")
+        _complain(f"{error.object!r} is not UTF-8: choose another name", arguments)
         return WRONG_USE
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
 
 
-def _complain(text: str) -> None:
+def _complain(text: str, arguments: Sequence[str]) -> None:
+    if text and not logs.is_json() and _wants_json(arguments):
+        verb = next(iter(arguments), "")
+        logs.setup("info", "json", verb if verb in {*VERBS, *GROUPS} else PROGRAM)
     if logs.is_json():
         for line in filter(None, text.splitlines()):
             log.error("%s", line)
@@ -91,3 +96,19 @@ def _complain(text: str) -> None:
     with suppress(OSError):  # standard error is full, too, or closed: the exit code is all that is left
         for line in filter(None, text.splitlines()):
             sys.stderr.write(f"{PROGRAM}: {line}\n")
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether `log_format` is json, as far as that shows in a command line that cannot be used."""
+    from llm_metrics_proxy.config.sources import wants_json_logs  # noqa: PLC0415 -- when something is wrong alone
+    from llm_metrics_proxy.config.table import CONFIG_FLAG, rows  # noqa: PLC0415 -- as above
+
+    named = (rows()["log_format"].flag, CONFIG_FLAG)
+    given: dict[str, str] = {}
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, has_value, value = word.partition("=")
+        if name in named and (stated := value if has_value else after):
+            given[name] = stated
+    log_format, file = map(given.get, named)
+    flags = {} if log_format is None else {"log_format": log_format}
+    return wants_json_logs(flags, os.environ, None if file is None else Path(file))

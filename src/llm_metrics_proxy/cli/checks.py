@@ -17,7 +17,7 @@ import msgspec
 
 from llm_metrics_proxy import listening
 from llm_metrics_proxy.analytics import RequestFilter
-from llm_metrics_proxy.cli import backend_checks, migration_checks, store_checks, watch_checks
+from llm_metrics_proxy.cli import backend_checks, interpreter_check, migration_checks, store_checks, watch_checks
 from llm_metrics_proxy.cli.database_checks import database, losses
 from llm_metrics_proxy.cli.finding import Finding, failed, ok, warning
 from llm_metrics_proxy.config.settings import Settings
@@ -165,6 +165,7 @@ CHECKS: Final[tuple[Callable[[Settings], Finding], ...]] = (
     losses,
     migration_checks.migrations,
     migration_checks.backups,
+    interpreter_check.python,
     sqlite,
     store_checks.store,
     store_checks.outbox,

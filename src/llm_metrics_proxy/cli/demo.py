@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from llm_metrics_proxy import demo as simulation
 from llm_metrics_proxy.cli.output import console
 from llm_metrics_proxy.cli.standard_output import courtesy
+from llm_metrics_proxy.demo import server
 
 
 def demo(
@@ -22,7 +22,7 @@ def demo(
     rate_per_s: Annotated[float, typer.Option(min=0.01, help="Mean requests per second of those clients.")] = 1.0,
 ) -> None:
     """Start a simulated LLM server: believable timing, no model, and every answer says so."""
-    simulation.run(
+    server.run(
         host,
         port,
         seed=seed,

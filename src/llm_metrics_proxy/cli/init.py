@@ -84,7 +84,10 @@ def init(
     ] = None,
     unit: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"Where the unit goes. [default: for root {UNITS}, else beside the file]"),
+        typer.Option(
+            metavar="FILE",
+            help=f"Where the unit goes, which means --service. [default: for root {UNITS}, else beside the file]",
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: flags and defaults decide.")] = False,
     force: Force = False,
@@ -94,7 +97,7 @@ def init(
     Nothing that is there is replaced without --force, and nothing is started.
     """
     if unit is not None and service is False:
-        raise SettingsError(["--unit names a unit and --no-service wants none: leave one of them out"])
+        raise SettingsError(["--unit means --service, and --no-service wants no unit: leave one of them out"])
     service = True if unit is not None else service
     for flag, named in (("--output", output or HERE), ("--unit", unit)):
         if named is not None and _UNWRITABLE.search(str(named.absolute())):

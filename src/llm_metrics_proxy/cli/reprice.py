@@ -19,7 +19,8 @@ from llm_metrics_proxy.engines.operations import Repricing
 from llm_metrics_proxy.errors import QueryError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.pricing import Pricer
-from llm_metrics_proxy.processes.options import DEMO_PRICES, price_rows
+from llm_metrics_proxy.processes.demo_prices import DEMO_PRICES
+from llm_metrics_proxy.processes.options import price_rows
 from llm_metrics_proxy.storage.repricing import Repriced
 
 

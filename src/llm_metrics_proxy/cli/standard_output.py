@@ -57,13 +57,14 @@ def begin_again_in_utf8() -> None:
 def take_over() -> None:
     """Have ``sys.stdout`` so, for the rest of the process.
 
-    Where somebody closed a standard descriptor, the next file or socket would get its number, and be written to.
+    Where somebody closed a standard descriptor, the next file or socket would get its number, and be written to; also
+    in what this process becomes, whose children have the standard input that it had at its start.
     """
     for descriptor, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, mode)
+            os.set_inheritable(os.open(os.devnull, mode), True)
     if sys.stderr is None:
         sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), errors="backslashreplace")
     codecs.register_error(_HANDLER, stand_ins)

@@ -1,6 +1,5 @@
 """Answers that are tables, and how they become data frames. All others are the API's own types as they are."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +41,7 @@ class _Tabular:
             import pandas as pd  # noqa: PLC0415 -- only its users have it
         except ImportError as error:
             raise MissingExtraError("pandas is not installed: pip install pandas") from error
+        extras.need("parquet", "Arrow")
         import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415
 
         nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype()}
@@ -108,8 +108,3 @@ class ExportedRecords(_Tabular):
         target = Path(path)
         target.write_bytes(self.parquet)
         return target
-
-
-def joined(words: str | Sequence[str]) -> str:
-    """Names as the API takes a list of them."""
-    return words if isinstance(words, str) else ",".join(words)

@@ -13,7 +13,7 @@ from llm_metrics_proxy.analytics.costs import Costs
 from llm_metrics_proxy.analytics.error_answer import Errors
 from llm_metrics_proxy.analytics.session_detail import SessionDetail
 from llm_metrics_proxy.analytics.summary import Summary
-from llm_metrics_proxy.client import exchange, questions
+from llm_metrics_proxy.client import exchange, given, questions
 from llm_metrics_proxy.client.answers import ExportedRecords, QueryResult, RecordPage, SessionTable
 from llm_metrics_proxy.client.questions import Answer, Parameters, Question, RecordSelection
 
@@ -31,7 +31,7 @@ class AsyncMetricsClient:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = exchange.address(url)
-        self._attempts = attempts
+        self._attempts = given.attempts(attempts)
         self._http = httpx2.AsyncClient(**exchange.options(url, token, timeout_s), transport=transport)
 
     @classmethod

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 import msgspec
 
+from llm_metrics_proxy.client.given import check_unicode
 from llm_metrics_proxy.client.questions import Answer, Parameters, Question
 from llm_metrics_proxy.errors import ApiRefusedError, ApiUnreachableError, QueryError, UnknownAnswerError
 from llm_metrics_proxy.metrics_service import APP_VERSION
@@ -93,7 +94,9 @@ def quoted(text: str) -> str:
 
 
 def encoded(parameters: Parameters) -> httpx2.QueryParams:
-    """A query string; a name may come several times."""
+    """A query string; a name may come several times. Raises ``QueryError`` for text that is not Unicode."""
+    for name, value in parameters:
+        check_unicode(name, value)
     return httpx2.QueryParams([*parameters])
 
 

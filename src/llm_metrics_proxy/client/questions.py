@@ -11,7 +11,8 @@ from llm_metrics_proxy.analytics.error_answer import Errors
 from llm_metrics_proxy.analytics.moments import aware, moment_or_age
 from llm_metrics_proxy.analytics.session_detail import SessionDetail
 from llm_metrics_proxy.analytics.summary import Summary
-from llm_metrics_proxy.client.answers import QueryResult, RecordPage, SessionTable, joined
+from llm_metrics_proxy.client.answers import QueryResult, RecordPage, SessionTable
+from llm_metrics_proxy.client.given import joined, text, texts, values
 from llm_metrics_proxy.errors import QueryError
 
 Moment = str | datetime | timedelta
@@ -75,12 +76,10 @@ def selected(selection: RecordSelection, now: datetime) -> Parameters:
         for name, parameter in (("since", "start"), ("until", "end"))
         if given.get(name) is not None
     ]
-    where = given.get("where", ())
-    found += [("where", text) for text in ([where] if isinstance(where, str) else where)]
+    found += [("where", text) for text in texts("where", given.get("where", ()))]
     for name, wanted in given.items():
         if name not in _NOT_CONDITIONS:
-            values = (wanted,) if wanted is None or isinstance(wanted, str | int | float) else tuple(wanted)
-            found.append(("where", str(Condition(name, "=", values))))
+            found.append(("where", str(Condition(name, "=", values(name, wanted)))))
     return found
 
 
@@ -121,8 +120,8 @@ def query(
     **shape: Any,
 ) -> Question[QueryResult]:
     """Any metrics by any dimensions."""
-    fixed = {"metrics": joined(metrics), "group_by": joined(by) or None, **shape}
-    slos = [("slo", text) for text in ([slo] if isinstance(slo, str) else slo)]
+    fixed = {"metrics": joined("metrics", metrics), "group_by": joined("by", by) or None, **shape}
+    slos = [("slo", text) for text in texts("slo", slo)]
     return Question("query", _with(fixed, selection, now) + slos, QueryResult)
 
 
@@ -152,7 +151,7 @@ def sessions(
 
 def session(quoted: Callable[[str], str], session_id: str, limit: int) -> Question[SessionDetail]:
     """One session; the slash at the end is no part of its id."""
-    return Question(f"sessions/{quoted(session_id)}/", [("limit", str(limit))], SessionDetail)
+    return Question(f"sessions/{quoted(text('session_id', session_id))}/", [("limit", str(limit))], SessionDetail)
 
 
 def changes(selection: RecordSelection, now: datetime, timezone: str, limit: int) -> Question[Changes]:
@@ -163,9 +162,10 @@ def changes(selection: RecordSelection, now: datetime, timezone: str, limit: int
 
 def costs(selection: RecordSelection, now: datetime, by: str | Sequence[str], timezone: str) -> Question[Costs]:
     """What it costs."""
-    return Question("costs", _with({"by": joined(by), "timezone": timezone}, selection, now), Costs)
+    return Question("costs", _with({"by": joined("by", by), "timezone": timezone}, selection, now), Costs)
 
 
 def exported(selection: RecordSelection, now: datetime, columns: str | Sequence[str] | None) -> Parameters:
     """Parameters of an export to Parquet."""
-    return _with({"format": "parquet", "columns": None if columns is None else joined(columns)}, selection, now)
+    names = None if columns is None else joined("columns", columns)
+    return _with({"format": "parquet", "columns": names}, selection, now)

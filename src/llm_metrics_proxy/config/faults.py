@@ -17,6 +17,9 @@ from llm_metrics_proxy.config.toml_tables import TOML_TABLES
 from llm_metrics_proxy.store_address import store_address
 
 _MAX_SHOWN_CHARS: Final = 80
+_KINDS: Final[dict[Any, str]] = {
+    bool: "true or false", int | float: "a number", str: "text", list: "a list", dict: "a table",
+}  # fmt: skip
 
 
 class SettingFault(str):
@@ -88,6 +91,8 @@ def of_table_key(name: str, fault: Any, given: GivenValue) -> SettingFault:
 def _in_table(name: str, index: int, key: str | None, fault: Any, value: Any) -> tuple[str, str]:
     what = f"{name}[{index}]"
     reason = fault.get("ctx", {}).get("error")
+    if key is None and not isinstance(value[index], dict):
+        return what, f"is {_kind(value[index])}, not a table: write [[{name}]] and its keys below that"
     if key is None:
         return what, str(reason)
     kind, known = TOML_TABLES[name], table_rows(name)
@@ -109,7 +114,9 @@ def shown(row: SettingRow, value: Any) -> str:
         return "***"
     if isinstance(value, bool):
         return str(value).lower()
-    if row.name in TOML_TABLES and isinstance(value, list):  # names alone: what else they hold may be secret
+    if row.name in TOML_TABLES:  # names alone: what else they hold may be secret
+        if not isinstance(value, list):
+            return _kind(value)
         label = TOML_TABLES[row.name].label
         names = [getattr(each, label) if isinstance(each, BaseModel) else each.get(label) for each in _tables(value)]
         return ", ".join(map(str, names)) or "none"
@@ -119,6 +126,11 @@ def shown(row: SettingRow, value: Any) -> str:
         text = re.sub(r"^(.*?//|')?.*@", r"\1***@", text, flags=re.DOTALL)
         text = re.sub(r"\?.*", "?***'", text, flags=re.DOTALL)
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"
+
+
+def _kind(value: Any) -> str:
+    """What a value of TOML is, without itself."""
+    return next((words for kind, words in _KINDS.items() if isinstance(value, kind)), "a time")
 
 
 def _is_store(value: Any) -> bool:

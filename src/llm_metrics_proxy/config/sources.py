@@ -190,24 +190,22 @@ def _toml_layer(
     try:
         # pydantic-settings takes what is no file for an empty one, and a pipe would be waited for without end.
         if not stat.S_ISREG(path.stat().st_mode) and path != _NOTHING:
-            problems.append(SettingFault.at(f"{path} ({origin}): is no regular file: name one in TOML", None, path))
+            problems.append(_of_file(path, origin, "is no regular file: name one in TOML"))
             return {}
         values = TomlConfigSettingsSource(Settings, path)()
         lines: TomlLines | None = TomlLines(path.read_text(encoding="utf-8"))
     except OSError as error:
-        problems.append(SettingFault.at(f"{path} ({origin}): cannot be read: {error.strerror}", None, path))
+        problems.append(_of_file(path, origin, f"cannot be read: {error.strerror}"))
         return {}
     except RecursionError:
         values, lines = {}, None
     except ValueError as error:  # no TOML, no UTF-8, or a number with too many digits
         place = re.search(r"at line (\d+)", str(error))  # an attribute from Python 3.14 on
         line = None if place is None else int(place[1])
-        problems.append(
-            SettingFault.at(f"{path} ({origin}): is not TOML: {error}", None, path, line, f"is not TOML: {error}")
-        )
+        problems.append(_of_file(path, origin, f"is not TOML: {error}", line))
         return {}
     if lines is None or _is_deeper(values, _DEEPEST):
-        problems.append(SettingFault.at(f"{path} ({origin}): is nested too deep: settings are flat", None, path))
+        problems.append(_of_file(path, origin, "is nested too deep: settings are flat"))
         return {}
     if SECTION in values:
         section = values.pop(SECTION)
@@ -230,6 +228,10 @@ def _toml_layer(
         for name, value in values.items()
         if name in table
     }
+
+
+def _of_file(path: Path, origin: str, text: str, line: int | None = None) -> SettingFault:
+    return SettingFault.at(f"{path} ({origin}): {text}", None, path, line, text)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -272,7 +274,8 @@ def _validate(
             else:
                 why = next((fault.get("ctx", {}).get("error") for fault in faults if fault["loc"][:1] == (name,)), None)
                 because = f"{why}; it " if row.explained and why is not None else ""
-                problems.append(of_setting(row, given[name], f"{because}must be {row.allowed}"))
+                allowed = row.allowed.replace("see below", f"each under its [[{name}]]")  # below it is in the docs
+                problems.append(of_setting(row, given[name], f"{because}must be {allowed}"))
     if wrong:  # contradictions are only checked among valid values, so check again without the invalid ones
         _, faults = _attempt({name: item for name, item in given.items() if name not in wrong})
     for fault in faults:
@@ -293,7 +296,7 @@ def _attempt(given: Mapping[str, GivenValue]) -> tuple[Settings | None, Sequence
 
 def _is_inside(fault: Any) -> bool:
     """About one table of an array: a key of it, or what its keys say together."""
-    return len(fault["loc"]) > 2 or (len(fault["loc"]) == 2 and fault["type"] == "value_error")
+    return len(fault["loc"]) >= 2
 
 
 def settings_table(loaded: Loaded) -> list[dict[str, str]]:

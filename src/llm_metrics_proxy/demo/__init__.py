@@ -11,8 +11,3 @@ conversations  of those clients, with sessions that grow
 prefixes  the prompt cache                      subscription  windows of a subscription
 server    listening, signals, stopping
 """
-
-from llm_metrics_proxy.demo.options import DemoOptions
-from llm_metrics_proxy.demo.server import run
-
-__all__ = ["DemoOptions", "run"]

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.engines.migrations import StoreMigration, StoreMigrations
@@ -15,6 +15,7 @@ from llm_metrics_proxy.errors import StoreError
 from llm_metrics_proxy.migration.model import Migration
 from llm_metrics_proxy.storage.base import AlertMemory, Reader, ShippingStatus
 from llm_metrics_proxy.storage.control import Admit, ControlStore
+from llm_metrics_proxy.storage.insertion import AfterInsert
 from llm_metrics_proxy.storage.moved_records import Done, Row, SqliteRecordsFile, only_copy
 from llm_metrics_proxy.store_address import StoreAccess
 
@@ -36,7 +37,7 @@ def open_store(
     access: StoreAccess | None,
     host: str,
     admit: Admit,
-    after_insert: Callable[[Any], None],
+    after_insert: AfterInsert,
     outbox_bytes: int,
     retention_days: int,
 ) -> OpenedStore:

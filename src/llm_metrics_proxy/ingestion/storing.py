@@ -2,20 +2,23 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
 from llm_metrics_proxy.errors import RecordsRefusedError
 from llm_metrics_proxy.ingestion.batch import Batch
-from llm_metrics_proxy.ingestion.busy_time import BusyTime
 from llm_metrics_proxy.ingestion.counted_answers import CountedAnswers
 from llm_metrics_proxy.journal.frames import encode, storable
-from llm_metrics_proxy.metrics_service import NOT_PRICED, Priced, settle, to_row
+from llm_metrics_proxy.metrics_service import NOT_PRICED, Priced, settle, to_columns
 from llm_metrics_proxy.ownership import give_back
 from llm_metrics_proxy.record import RequestRecord
-from llm_metrics_proxy.storage.base import IngestBatch, OpenRequest, Store, StoredWindow, WindowChanges
+from llm_metrics_proxy.storage.base import ByColumn, IngestBatch, OpenRequest, Store, StoredWindow, WindowChanges
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.ingestion.busy_time import BusyTime
 
 REJECTED_NAME: Final = "rejected.jsonl"
 
@@ -69,7 +72,13 @@ class Storing:
     def __init__(self, store: Store, counters: Counters, folder: Path, *, keeps_reports: bool = True) -> None:
         self._store, self._counters, self._folder = store, counters, folder
         self.keeps_reports = keeps_reports
-        self._answers, self._busy = CountedAnswers(store), BusyTime()
+        self._answers = CountedAnswers(store)
+
+    @cached_property
+    def _busy(self) -> "BusyTime":
+        from llm_metrics_proxy.ingestion.busy_time import BusyTime  # noqa: PLC0415 -- numpy, with the first records
+
+        return BusyTime()
 
     def forget(self) -> None:
         """Memory may not agree with the store."""
@@ -89,22 +98,22 @@ class Storing:
         rejected, answers = len(batch.undecodable), self._answers
         closed, open_behind = batch.closed(), [*still_open, *opened]
         while True:
-            rows, costs = [], []
+            prices: list[Priced] = []
             answers.new.clear()
-            busy = self._busy.shares(batch.records, open_behind)
-            for record, busy_ms in zip(batch.records, busy, strict=True):
+            records = batch.records
+            busy = self._busy.shares(records, open_behind)
+            for record, busy_ms in zip(records, busy, strict=True):
                 verdict = settle(record)
                 answers.judge(record)
                 priced = NOT_PRICED if pricer is None else pricer.price(record, busy_ms)
                 if not self.keeps_reports:
                     record.usage_reported = None
                 self._counters.observe(record, verdict.category, priced[0], savings_usd=priced[2], busy_ms=busy_ms)
-                rows.append(to_row(record, priced, busy_ms))
-                costs.append(priced[0])
+                prices.append(priced)
             try:
                 self._store.append(
                     IngestBatch(
-                        rows=rows,
+                        rows=ByColumn(to_columns(records, prices, busy)) if records else (),
                         opened=opened,
                         closed=closed,
                         positions=list(batch.positions.values()),
@@ -115,15 +124,15 @@ class Storing:
                     )
                 )
             except RecordsRefusedError as error:
-                kept = self._without(batch.records, dict(error.refused))
-                rejected += len(batch.records) - len(kept)
+                kept = self._without(records, dict(error.refused))
+                rejected += len(records) - len(kept)
                 batch.records = kept
                 self._counters.load(self._store.counters(), self._store.windows())
             else:
                 self._counters.confirm()
                 answers.confirm()
                 self._busy.confirm()
-                return StoredBatch(costs, rejected)
+                return StoredBatch([priced[0] for priced in prices], rejected)
 
     def _without(self, records: list[RequestRecord], refused: dict[int, str]) -> list[RequestRecord]:
         """The batch again: of refused records what can be stored in part; the rest goes to the file."""

@@ -15,7 +15,6 @@ import errno
 import fcntl
 import logging
 import os
-import shutil
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -184,7 +183,9 @@ class JournalFolder:
         try:
             os.link(self.path / name, kept)
         except OSError:
-            shutil.copyfile(self.path / name, kept)
+            from shutil import copyfile  # noqa: PLC0415 -- workers load this file, too, and read no journal
+
+            copyfile(self.path / name, kept)
             follow(kept, self.path)
 
     # -- tidying

@@ -29,6 +29,7 @@ class WorkerFiles:
         self.folder = folder
         self.worker_id = worker_id
         self.name = ""  # of the segment
+        self._seed = 0  # of its checksums
         self.offset = 0  # where its last whole frame ends
         self.lock_fd = -1
         self._segment_bytes = segment_bytes
@@ -82,11 +83,11 @@ class WorkerFiles:
         with self._fds:
             self._fd = fd
             self._entry_unsynced = True
-        self.name, self.offset = name, 0
+        self.name, self._seed, self.offset = name, frames.seed(name), 0
 
     def write(self, payloads: list[bytes]) -> int:
         """One write of all payloads; returns how many of them are whole in the segment."""
-        pack, crc32, seed = frames.HEADER.pack, zlib.crc32, frames.seed(self.name)
+        pack, crc32, seed = frames.HEADER.pack, zlib.crc32, self._seed
         parts = [] if self.offset else [frames.MAGIC]
         for payload in payloads:
             parts.append(pack(len(payload), crc32(payload, seed)))

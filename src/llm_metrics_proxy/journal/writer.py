@@ -52,7 +52,7 @@ class JournalWriter:
         self._clock = clock
         self._unix_ms = unix_ms
         self._pending: list[bytes] = []  # payloads: kind byte and MessagePack
-        self._pending_closed = 0  # of the pending payloads, while writing goes well
+        self._pending_closed = 0  # closed frames among them, but for those in ``records_waiting``
         self._waiting_bytes = 0  # of pending payloads, kept only while writing fails
         self._lost: list[bytes] = []
         # Ids, while writing fails: of requests whose opened frame is not in the journal; and of those that ended, and
@@ -220,6 +220,18 @@ class JournalWriter:
 
     def _account(self, pending: list[bytes], written: int) -> None:
         """Settle who was written: records are counted, lost ids forgotten, the rest stays pending."""
+        self.records_waiting += self._pending_closed
+        self._pending_closed = 0
+        in_trouble = self._lost or self._unopened or self._opened_waiting or self._opened_dropped
+        if written == len(pending) and not in_trouble:
+            self.records_written += self.records_waiting
+            self.records_waiting = self._waiting_bytes = 0
+            self._pending = []
+        else:
+            self._account_singly(pending, written)
+        self._update_state()
+
+    def _account_singly(self, pending: list[bytes], written: int) -> None:
         kinds = [payload[0] for payload in pending[:written]]
         self.records_written += kinds.count(frames.CLOSED)
         lost = kinds.count(frames.LOST) * _LOST_PER_FRAME
@@ -229,7 +241,6 @@ class JournalWriter:
         self._pending = [payload for payload in pending[written:] if payload[0] != frames.LOST]
         self._waiting_bytes = sum(map(len, self._pending))
         self.records_waiting = sum(payload[0] == frames.CLOSED for payload in self._pending)
-        self._update_state()
 
     def _note_opened(self, written: list[bytes], lost: list[bytes], left: list[bytes]) -> None:
         """Of which requests the opened frame is in the journal, and of which of them nothing more."""

@@ -11,7 +11,6 @@ from typing import Any, Final
 import mcp_types as types
 from mcp.server import ServerRequestContext
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -116,9 +115,3 @@ def over_http(server: Server[Any]) -> ASGIApp:
             await manager.handle_request(scope, receive, send)
 
     return app
-
-
-async def over_stdio(server: Server[Any]) -> None:
-    """Until standard input ends."""
-    async with stdio_server() as (received, sent):
-        await server.run(received, sent, server.create_initialization_options())

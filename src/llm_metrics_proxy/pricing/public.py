@@ -13,7 +13,6 @@ import re
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import cache
-from importlib.metadata import version
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +30,8 @@ _PER_MTOK: Final = (
 
 def lists_version() -> str:
     """Which lists these are."""
+    from importlib.metadata import version  # noqa: PLC0415 -- for the one who asks
+
     return f"genai-prices {version('genai-prices')}"
 
 

@@ -28,7 +28,8 @@ def tools_over_api(url: str, token: str | None) -> None:
 def _run(client_of: "Callable[[type[AsyncMetricsClient]], AsyncMetricsClient]", dashboard: str) -> None:
     extras.need("mcp", "MCP")
     from llm_metrics_proxy.client import AsyncMetricsClient  # noqa: PLC0415 -- for few
-    from llm_metrics_proxy.mcp_server.server import make_server, over_stdio  # noqa: PLC0415 -- an extra
+    from llm_metrics_proxy.mcp_server.server import make_server  # noqa: PLC0415 -- an extra
+    from llm_metrics_proxy.mcp_server.standard_streams import over_stdio  # noqa: PLC0415
 
     async def serving() -> None:
         async with client_of(AsyncMetricsClient) as client:

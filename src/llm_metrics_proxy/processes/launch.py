@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
@@ -21,12 +20,14 @@ from llm_metrics_proxy.processes.metrics_options import METRICS
 from llm_metrics_proxy.processes.options import KILL_GRACE_S, metrics_options, proxy_options
 from llm_metrics_proxy.processes.reload import ReloadStart, fixed_settings
 from llm_metrics_proxy.scoreboard import Scoreboard
-from llm_metrics_proxy.supervisor import ChildSpec, LaunchPlan, Reload, become
+from llm_metrics_proxy.supervisor import ChildSpec, LaunchPlan, Reload, become, command
 
 # Workers stop first, so that nothing new arrives; then the metrics process, which stores what they left. The simulated
 # server answers the workers' open requests, so it goes last.
 _WORKERS, _METRICS, _DEMO = 0, 1, 2
 _DEMO_NAME: Final = "demo"
+WORKER: Final = "llm_metrics_proxy.proxy"
+_SHARED: Final = "llm_metrics_proxy.proxy.worker"  # half of it serves the metrics process, too
 ROLES: Final = ("serve", "proxy", "metrics")  # verbs that start a supervisor
 # It stores for 5 s at most; killed later, it loses nothing: the journal is read on at the next start.
 LAST_INGESTION_S: Final = 30.0
@@ -92,7 +93,7 @@ def worker_specs(loaded: Loaded, backend: str, clients: PortSockets, scoreboard:
         specs.append(
             ChildSpec(
                 name=f"worker-{index}",
-                argv=_module("llm_metrics_proxy.proxy"),
+                module=WORKER,
                 options_json=_line(options),
                 fds=[*fds, scoreboard.fd],
                 stop_group=_WORKERS,
@@ -125,7 +126,7 @@ def metrics_spec(
     )
     return ChildSpec(
         name=METRICS,
-        argv=_module("llm_metrics_proxy.processes.metrics_process"),
+        module="llm_metrics_proxy.processes.metrics_process",
         options_json=_line(options),
         fds=[*readers.fds, *board],
         stop_group=_METRICS,
@@ -142,7 +143,7 @@ def demo_spec(demo: PortSockets, settings: Settings, *, traffic_to: str | None) 
     fd = demo.fds[0]
     return ChildSpec(
         name=_DEMO_NAME,
-        argv=_module("llm_metrics_proxy.demo"),
+        module="llm_metrics_proxy.demo",
         options_json=_line(
             DemoOptions(
                 listen_fd=fd, traffic_to=traffic_to, log_level=settings.log_level, log_format=settings.log_format
@@ -161,6 +162,7 @@ def launch_plan(
     """What the supervisor runs. Its own copies of the sockets live as long as it serves."""
     return LaunchPlan(
         children=children,
+        preloaded=[_SHARED] if any(child.module == WORKER for child in children) else [],
         listen_fds=sorted({fd for each in ports for fd in each.fds}),
         scoreboard_fd=None if scoreboard is None else scoreboard.fd,
         log_level=loaded.settings.log_level,
@@ -204,12 +206,7 @@ def _reload(loaded: Loaded, children: list[str]) -> Reload | None:
         log_level=loaded.settings.log_level,
         log_format=loaded.settings.log_format,
     )
-    return Reload(argv=_module("llm_metrics_proxy.processes.reload"), start_json=_line(start), children=children)
-
-
-def _module(name: str) -> list[str]:
-    # -P: a file json.py in the folder where somebody starts the proxy must not become part of it.
-    return [sys.executable, "-P", "-m", name]
+    return Reload(argv=command("llm_metrics_proxy.processes.reload"), start_json=_line(start), children=children)
 
 
 def _line(options: msgspec.Struct) -> str:

@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +25,13 @@ import msgspec
 from apsw import Connection
 
 from llm_metrics_proxy import dashboard, handbook, logs
-from llm_metrics_proxy.api import help_pages, site
+from llm_metrics_proxy.api import help_pages
 from llm_metrics_proxy.api.app import create_app
 from llm_metrics_proxy.api.capacity import ReaderCapacity
 from llm_metrics_proxy.api.ports import ApiPorts, GuardedNames
 from llm_metrics_proxy.api.server import serve
 from llm_metrics_proxy.api.session import Sessions
+from llm_metrics_proxy.api.site import Site
 from llm_metrics_proxy.counters import CounterBook
 from llm_metrics_proxy.engines import open_migrations, open_records, open_shared, open_store
 from llm_metrics_proxy.errors import LlmMetricsProxyError
@@ -39,18 +40,17 @@ from llm_metrics_proxy.migration.lock import lock_holder
 from llm_metrics_proxy.migration.service import MigrationService
 from llm_metrics_proxy.pricing import Pricer
 from llm_metrics_proxy.process_memory import collect_rarely, give_back_large_blocks
+from llm_metrics_proxy.processes.demo_prices import DEMO_PRICES
 from llm_metrics_proxy.processes.metrics_options import MetricsOptions
 from llm_metrics_proxy.processes.migration_ports import ServerPorts, ServicePorts, migration_options
-from llm_metrics_proxy.processes.options import DEMO_PRICES
 from llm_metrics_proxy.processes.reloads import Reloads, listen_to_the_supervisor
 from llm_metrics_proxy.processes.server_polling import make_poller, poller_options, samples_of
-from llm_metrics_proxy.processes.versions import versions
 from llm_metrics_proxy.safe_migrations import MIGRATIONS
 from llm_metrics_proxy.scoreboard import Scoreboard
 from llm_metrics_proxy.servers.report import ServersPort
 from llm_metrics_proxy.storage.compact import remove_leftovers
 from llm_metrics_proxy.storage.disk_space import DATABASE, JOURNAL, DiskWatch
-from llm_metrics_proxy.storage.rollup_store import fold_after_insert
+from llm_metrics_proxy.storage.insertion import AfterInsert, Values
 from llm_metrics_proxy.storage.sqlite import SqliteReader
 from llm_metrics_proxy.store_address import StoreAccess, access_of
 from llm_metrics_proxy.telemetry import TelemetryExporter
@@ -96,9 +96,15 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
 ) -> None:
     disk = DiskWatch({DATABASE: path.parent, JOURNAL: Path(options.journal_dir)})
 
-    def fold(connection: Connection) -> None:
+    @cache
+    def folding() -> AfterInsert:
+        from llm_metrics_proxy.storage.rollup_store import Folding  # noqa: PLC0415 -- numpy, only if used
+
+        return Folding()
+
+    def fold(connection: Connection, first: int, columns: Values) -> None:
         if disk.has():  # else the records are stored without, and rolled up once there is room
-            fold_after_insert(connection)
+            folding()(connection, first, columns)
 
     if options.metrics_role != "ingest" and not dashboard.is_built():
         log.warning(dashboard.MISSING)
@@ -192,7 +198,7 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
             allowed_hosts=names.allowed_hosts,
             trusted_proxies=names.trusted_proxies,
             newest_names=lambda: names,
-            versions={name: number for name, number in versions().items() if name != "app_version"},
+            versions=_other_versions,
             migrations=ServicePorts(migrations, path, MIGRATIONS, undo_days=options.migration_undo_days)
             if access is None or shared.migration is None
             else ServerPorts(
@@ -208,7 +214,7 @@ def _ingest_and_answer(  # noqa: PLR0915 -- it is the composition root
             simulated=lambda: newest_options.simulated,
             settings=lambda: newest_options.settings,
             servers=ServersPort(poller.seen, partial(samples_of, reader, poller), options.host_name),
-            site=site.load(dashboard.SITE),
+            site=Site(dashboard.SITE),
             help_pages=help_pages.find(handbook.SITE),
             stopping=stop.is_set,
             turned_away=capacity.turned_away,
@@ -250,6 +256,13 @@ def _pricer_and_rules(options: MetricsOptions) -> tuple[Pricer, Rules]:
     """What a reload replaces: prices, and what is watched."""
     pricer = Pricer(options.prices, use_public_lists=options.public_prices, ours=DEMO_PRICES)
     return pricer, Rules(tuple(options.slos), tuple(options.alerts), tuple(options.budgets))
+
+
+def _other_versions() -> dict[str, str]:
+    """Of everything but this program."""
+    from llm_metrics_proxy.processes.versions import versions  # noqa: PLC0415 -- it reads packages, and few ask
+
+    return {name: number for name, number in versions().items() if name != "app_version"}
 
 
 def _names(options: MetricsOptions) -> GuardedNames:

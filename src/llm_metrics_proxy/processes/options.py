@@ -15,7 +15,6 @@ from llm_metrics_proxy.config.sources import Loaded, settings_table
 from llm_metrics_proxy.config.store_access import store_password
 from llm_metrics_proxy.config.table import values_of
 from llm_metrics_proxy.config.watch import AlertTable, SloTable
-from llm_metrics_proxy.demo.models import MODELS
 from llm_metrics_proxy.errors import SettingsError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.pricing import ALWAYS, FOR_EVER, PriceRow
@@ -184,15 +183,3 @@ def price_rows(tables: Sequence[PriceTable]) -> list[PriceRow]:
         by_name(PriceRow, table, from_=table.valid_from or ALWAYS, until=table.valid_until or FOR_EVER)
         for table in tables
     ]
-
-
-# Of the simulated models: behind all rows of the user.
-DEMO_PRICES: Final = tuple(
-    PriceRow(
-        model=model.name,
-        input_usd_per_mtok=model.input_usd_per_mtok,
-        output_usd_per_mtok=model.output_usd_per_mtok,
-        cached_usd_per_mtok=model.cached_usd_per_mtok,
-    )
-    for model in MODELS.values()
-)

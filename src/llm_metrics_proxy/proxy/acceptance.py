@@ -1,19 +1,23 @@
 """From a head to a transaction: what follows from the head is planned once, and a record begins."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from llm_metrics_proxy.proxy import stations
 from llm_metrics_proxy.proxy.admission import AdmissionVerdict
+from llm_metrics_proxy.proxy.asker import Caller
 from llm_metrics_proxy.proxy.choice import split_prefix
 from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.exchange import Exchange
+from llm_metrics_proxy.proxy.fleet import Server
 from llm_metrics_proxy.proxy.identity import tags_of, trace_of
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan, upstream_start
 from llm_metrics_proxy.proxy.model_listing import ModelListing
 from llm_metrics_proxy.proxy.parties import Client
+from llm_metrics_proxy.proxy.policy import Route
 from llm_metrics_proxy.proxy.transaction import Transaction
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.wire.dialects import media_type
@@ -21,6 +25,8 @@ from llm_metrics_proxy.wire.endpoints import MODELS_PATH
 from llm_metrics_proxy.wire.multipart import FormReader, boundary_of
 
 _MODELS_PATH: Final = MODELS_PATH.encode()
+# Made from all that is known it would take twice as long.
+_copy: Final[Callable[[RequestRecord], RequestRecord]] = RequestRecord.__copy__  # type: ignore[attr-defined]
 _NEVER_JSON: Final = (b"multipart/", b"audio/", b"video/", b"image/")  # any other type may be, see ``request_body``
 
 
@@ -32,11 +38,8 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         server = fleet.by_name[named[0]]
         head = msgspec.structs.replace(head, target=named[1], path=named[1].partition(b"?")[0])
     facts = head.facts
-    tags, trace = tags_of(facts), trace_of(facts)
     asker = ctx.askers.of_head(facts, head.lines)
-    backend_name = None if server is None else server.backend.rule.name
     route = ctx.policy.route(head.method, head.path)
-    asks_for_stream = head.method == b"GET" and b"stream=true" in head.target.partition(b"?")[2].split(b"&")
     asks_for_models = (head.method, head.path) == (b"GET", _MODELS_PATH) and not head.websocket
     merges_models = asks_for_models and server is None and len(fleet.servers) > 1 and bool(fleet.listing)
     held_limit_bytes = min(options.max_body_bytes, options.max_buffered_bytes)
@@ -46,10 +49,8 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
     return RequestPlan(
         request=head,
         route=route,
-        method=head.method.decode("latin-1"),
-        dialect=None if route.dialect is None else route.dialect.name,
+        record=_record_of(ctx, head, route, asker, server),
         asker=asker,
-        api_key_id=ctx.key_ids.of(facts, head.target),
         start=b"" if server is None else upstream_start(head, server.backend, trusted=trusted, plain_answer=False),
         refused=verdict.refused or (None if route.allowed else Cause.FORBIDDEN),
         cors=verdict.cors,
@@ -59,47 +60,57 @@ def plan_for(ctx: Context, head: InboundRequest, verdict: AdmissionVerdict, *, t
         and "content_encoding" not in facts
         and not merges_models
         and not options.inject_usage
-        and options.journal_when_full == "drop_records",
+        and options.journal_when_full == "drop_records"
+        and not stations.on,
         held=(head.is_json or may_be_json or has_say) and not head.websocket,
         held_limit_bytes=held_limit_bytes if may_be_json or has_say else None,
         boundary=boundary,
         limit_bytes=held_limit_bytes if head.is_json and not head.websocket else options.max_upload_bytes,
         keep_alive=head.keep_alive and not head.websocket,  # a refused upgrade may be followed by the other protocol
-        tags=tags,
-        trace=trace,
         server=server,
-        backend=None if server is None else server.backend.address.label,
-        backend_name=backend_name,
-        says_more=bool(tags or trace or backend_name or route.response_id or asker.columns or asks_for_stream),
-        asks_for_stream=asks_for_stream,
         merges_models=merges_models,
     )
 
 
+def _record_of(ctx: Context, head: InboundRequest, route: Route, asker: Caller, server: Server | None) -> RequestRecord:
+    facts = head.facts
+    record = RequestRecord(
+        request_id="",
+        timestamp="",
+        method=head.method.decode("latin-1"),
+        endpoint=route.endpoint,
+        dialect=None if route.dialect is None else route.dialect.name,
+        backend=None if server is None else server.backend.address.label,
+        backend_name=None if server is None else server.backend.rule.name,
+        model=route.model,
+        response_id=route.response_id,
+        origin=asker.origin,
+        user_agent=asker.user_agent,
+        app=asker.app,
+        api_key_id=ctx.key_ids.of(facts, head.target),
+        is_streaming=head.method == b"GET" and b"stream=true" in head.target.partition(b"?")[2].split(b"&"),
+        tags=tags_of(facts),
+    )
+    for column, value in asker.columns:
+        setattr(record, column, value)
+    trace = trace_of(facts)
+    if trace is not None:
+        record.trace_id, record.parent_span_id, record.trace_sampled = trace
+    return record
+
+
+def begin_record(ctx: Context, client: Client, plan: RequestPlan) -> RequestRecord:
+    """The record of a request that comes now, with what its head says."""
+    record = _copy(plan.record)
+    record.request_id, record.timestamp = ctx.request_ids.next(), ctx.wall_clock.now()
+    if ctx.options.record_client_address:
+        record.client_address = client.address.decode()
+    return record
+
+
 def accept(ctx: Context, client: Client, plan: RequestPlan, length: int | None, now: int) -> Transaction:
     """From here on the request leaves exactly one record. ``length``: of its body in bytes; None: chunked."""
-    _, asked_columns, app, origin, user_agent, _ = plan.asker
-    record = RequestRecord(
-        request_id=ctx.request_ids.next(),
-        timestamp=ctx.wall_clock.now(),
-        method=plan.method,
-        endpoint=plan.route.endpoint,
-        dialect=plan.dialect,
-        backend=plan.backend,
-        model=plan.route.model,
-        origin=origin,
-        user_agent=user_agent,
-        api_key_id=plan.api_key_id,
-        client_address=client.address.decode() if ctx.options.record_client_address else None,
-        app=app,
-    )
-    if plan.says_more:
-        record.backend_name, record.tags, record.is_streaming = plan.backend_name, plan.tags, plan.asks_for_stream
-        record.response_id = plan.route.response_id
-        for column, value in asked_columns:
-            setattr(record, column, value)
-        if plan.trace is not None:
-            record.trace_id, record.parent_span_id, record.trace_sampled = plan.trace
+    record = begin_record(ctx, client, plan)
     if stations.on:
         stations.accepted(record)
     refused = plan.refused

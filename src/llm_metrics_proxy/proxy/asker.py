@@ -14,7 +14,7 @@ import msgspec
 from llm_metrics_proxy.proxy.identity import agent_of, origin_of
 from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.wire import apps
-from llm_metrics_proxy.wire.base import RequestFacts
+from llm_metrics_proxy.wire.base import RequestFacts, copy_request_facts
 from llm_metrics_proxy.wire.identity import (
     BODY,
     HEADER,
@@ -136,8 +136,14 @@ class Askers:
             {},
         )
 
+    def take(self, record: RequestRecord, head: Caller, facts: RequestFacts) -> None:
+        """Store what a body says. Where it names no model, the path's stays."""
+        copy_request_facts(facts, record)
+        if facts.claims is not None or self.settles:
+            self.settle(record, head, facts)
+
     def settle(self, record: RequestRecord, head: Caller, facts: RequestFacts) -> None:
-        """Store what a body says, where it comes before what the head said."""
+        """Store whom a body names, where that comes before what the head said."""
         claims = facts.claims or {}
         said = [bytes(value) if isinstance(value, msgspec.Raw) else repr(value) for value in claims.values()]
         key = (facts.user, *claims, *said)

@@ -20,6 +20,7 @@ _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})  # nobody
 _MAX_DIGITS: Final = 15  # of a size, without leading zeros: a PiB, far below what overflows anywhere
 _MAX_LEARNED: Final = 4096
 _LONGEST_LEARNED: Final = 8  # bytes of a line
+_MOST_DIGITS: Final = 8  # of a chunk that one read can hold
 # Every chunk may have this much in addition to its size; only the excess adds up (as in Go's net/http).
 _FREE_BYTES: Final = 16
 _MAX_LINE_BYTES: Final = 4096  # of a size with its extensions
@@ -52,6 +53,46 @@ def _size(line: bytes) -> int:
 _SIZES: Final = _Sizes()
 _known_size: Final = _SIZES.get  # none for a line that was not seen before
 
+_BEGINNINGS: Final[dict[int, tuple[bytes, ...]]] = {}
+
+
+def one_chunk(data: bytes) -> bytes | None:
+    """The body's bytes if ``data`` is one chunk and what frames it says nothing but its size, as most reads of a stream
+    are; else none."""
+    length = len(data)
+    beginnings = _BEGINNINGS.get(length) or _beginnings(length)
+    return data[len(beginnings[0]) : -2] if data.startswith(beginnings) and data.endswith(_CRLF) else None
+
+
+def _beginnings(length: int) -> tuple[bytes, ...]:
+    """How a chunk begins that has ``length`` bytes with its framing, in small and in large digits; nothing if none can.
+
+    So one comparison does for finding the size, reading it and comparing it with what came.
+    """
+    for digits in range(1, _MOST_DIGITS + 1):
+        size = length - digits - 2 * len(_CRLF)
+        line = b"%x\r\n" % max(size, 0)
+        if size > 0 and len(line) == digits + len(_CRLF):
+            beginnings = (line, line.upper())
+            if length <= _MAX_LEARNED:
+                _BEGINNINGS[length] = beginnings
+            return beginnings
+    return ()
+
+
+def _whole_chunks(data: bytes, body: list[bytes]) -> int:
+    """Add the chunks that ``data`` begins with, as long as they are whole and their size is known; where they end."""
+    at = 0
+    while (end := data.find(_CRLF, at)) >= 0:
+        size = _known_size(data[at:end])
+        start = end + len(_CRLF)
+        if not size or not data.startswith(_CRLF, start + size):
+            break
+        body.append(data[start : start + size])
+        at = start + size + len(_CRLF)
+    return at
+
+
 _LINE, _DATA, _DATA_END, _TRAILERS, _ENDED = _STATES = "LINE", "DATA", "DATA_END", "TRAILERS", "ENDED"
 _TOO_MUCH: Final = "the chunk extensions or trailers are larger than this proxy allows"
 
@@ -77,22 +118,17 @@ class ChunkedReader:
     def __repr__(self) -> str:
         return f"<ChunkedReader {self._state} left={self._left}>"
 
-    def whole_chunk(self, data: bytes) -> bytes | None:
-        """The body's bytes if ``data`` is exactly one chunk, as most reads of a stream are; else none, unread."""
-        if self._state is not _LINE or self._held:
-            return None
-        end = data.find(_CRLF)
-        size = _known_size(data[:end])
-        if size and len(data) == end + 4 + size and data.endswith(_CRLF):
-            return data[end + 2 : -2]
-        return None
+    @property
+    def between_chunks(self) -> bool:
+        """The next byte is the first of a chunk."""
+        return self._state is _LINE and not self._held
 
     def feed(self, data: bytes, body: list[bytes]) -> None:
         """Take the next bytes and add what they hold of the body to ``body``.
 
         Raises ``ChunkedError`` when it is not valid; what came before that has been added.
         """
-        at, length = 0, len(data)
+        at, length = _whole_chunks(data, body) if self.between_chunks else 0, len(data)
         while at < length and not self.ended:
             if self._state is _DATA:
                 piece = data[at : at + self._left]

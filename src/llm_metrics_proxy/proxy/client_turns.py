@@ -155,4 +155,6 @@ class ClientTurns(ClientTransport):
             work.abandon(Cause.SHUTDOWN)
 
     def all_work(self) -> tuple[Work, ...]:
-        return () if self._current is None else (self._current, *(self._queue or ()))
+        """The one being answered and those that wait for their turn, even behind an answer that was the last one."""
+        waiting = tuple(self._queue or ())
+        return waiting if self._current is None else (self._current, *waiting)

@@ -24,6 +24,7 @@ from llm_metrics_proxy.proxy.answers import (
 )
 from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
 from llm_metrics_proxy.proxy.exchange import CLOSED
+from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 from llm_metrics_proxy.proxy.upload import Upload
 from llm_metrics_proxy.wire.base import EVENT_STREAM
 from llm_metrics_proxy.wire.content_coding import decoder_for
@@ -43,6 +44,7 @@ class Download(Upload):
     """The half of a ``Transaction`` that leads to the client."""
 
     framing: Framing = NONE  # of the answer, for the client
+    chunk_writer: SocketWriter | None = None  # the client's, if the server's chunks may pass to it as they are
 
     # From the upstream connection
 
@@ -80,8 +82,15 @@ class Download(Upload):
         if body:
             exchange.response_body(body, read_at, monotonic_ns())
 
-    def more_body(self, body: bytes, read_at: int) -> None:
+    def chunk(self, data: bytes, body: bytes, read_at: int) -> None:
         """By far the most reads."""
+        if self.chunk_writer is None:
+            self.more_body(body, read_at)
+            return
+        self.chunk_writer.write(data)
+        self.exchange.chunk_passed(body, read_at, monotonic_ns())
+
+    def more_body(self, body: bytes, read_at: int) -> None:
         if self.edits is not None:
             self.response(None, None, body, ended=False, read_at=read_at)
             return
@@ -111,6 +120,8 @@ class Download(Upload):
         if self.edits is not None and (coding is not None or (head.media not in EVENT_STREAM and length is not None)):
             self.edits = None
         self.framing = client_framing(head.framing, request.version, edited=self.edits is not None)
+        if self.framing is CHUNKED and self.edits is None:
+            self.chunk_writer = self.client.socket_writer
         if self.framing is UNTIL_CLOSE or not self.body_complete or self.client.is_last:
             self.keep_alive = False
         exchange.head_sent = True

@@ -19,8 +19,9 @@ from llm_metrics_proxy.proxy.context import Context
 from llm_metrics_proxy.proxy.endings import ENDINGS, Cause
 from llm_metrics_proxy.proxy.headers import HeadRefusal
 from llm_metrics_proxy.proxy.inbound import InboundRequest, RequestPlan
+from llm_metrics_proxy.proxy.lane import Lane
 from llm_metrics_proxy.proxy.local import LOCAL_PATHS, UNREAD, Reply
-from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
+from llm_metrics_proxy.proxy.plans import NewestHead, WholeMessage, whole_message
 from llm_metrics_proxy.proxy.request_reader import RequestReader
 
 _MAX_PIPELINED: Final = 16  # more wait in the socket until these are answered
@@ -30,13 +31,15 @@ _PAUSE_NS: Final = 2_000_000_000  # of a client that is refused: that it has not
 class Downstream(ClientTurns):
     """One client connection."""
 
-    __slots__ = ("_plan", "_refused")
+    __slots__ = ("_lane", "_newest_head", "_plan", "_refused")
 
     def __init__(self, ctx: Context) -> None:
         super().__init__(ctx)
         self._reader = RequestReader(
             self, max_head_bytes=ctx.options.max_header_bytes, max_fields=ctx.options.max_header_count
         )
+        self._newest_head: NewestHead[RequestPlan] = NewestHead()
+        self._lane: Lane | None = None
         self._plan: RequestPlan | None = None  # of the request that was read last
         self._refused: Cause | None = None  # every request here gets this one answer
 
@@ -81,30 +84,34 @@ class Downstream(ClientTurns):
         self._now = monotonic_ns()
         message = None
         if reader.at_boundary:
-            message = whole_message(data)
-            if message is not None:
-                plan = self._ctx.plans.get(message[0])
-                if plan is not None:
-                    self._whole_request(plan, message, data)
-                    return
+            known = self._newest_head.match(data)
+            if known is None:
+                message = whole_message(data)
+                if message is not None:
+                    known = self._newest_head.look_up(self._ctx.plans, message, data)
+            if known is not None:
+                self._whole_request(*known)
+                return
         self._plan = None
         reader.feed(data)
         if message is not None and reader.at_boundary and self._plan is not None and not self._queue:
             self._learn(message, self._plan)
         self._after_read()
 
-    def _whole_request(self, plan: RequestPlan, message: WholeMessage, data: bytes) -> None:
+    def _whole_request(self, plan: RequestPlan, body: bytes) -> None:
         """A head seen before, with its whole body: no parser needed (see ``plans``)."""
-        _, body_start, length = message
-        body = data[body_start:]
-        transaction = accept(self._ctx, self, plan, length, self._now)
-        if plan.fast and self._phase is IDLE and not self._full and transaction.forward_at_once(body, self._now):
-            self._current = transaction
-            self._phase = BUSY
-            self._reader.at_boundary = transaction.keep_alive
-            return
+        if plan.fast and self._phase is IDLE and not self._full:
+            lane = self._lane
+            if lane is None or not lane.free:
+                self._lane = lane = Lane.of(self._ctx, self, plan)
+            if lane.ask(plan, body, self._now):
+                self._current = lane
+                self._phase = BUSY
+                self._reader.at_boundary = plan.keep_alive
+                return
+        transaction = accept(self._ctx, self, plan, len(body), self._now)
         self.enqueue(transaction)
-        if length:
+        if body:
             transaction.body_received(body)
         self._reader.at_boundary = self.message_read()
         self._after_read()
@@ -217,6 +224,10 @@ class Downstream(ClientTurns):
 
     # The worker's side
 
+    def forget_plans(self) -> None:
+        """There are new settings."""
+        self._newest_head = NewestHead()
+
     def check(self, now: int) -> None:
         """End what has taken too long."""
         options = self._ctx.options
@@ -235,6 +246,8 @@ class Downstream(ClientTurns):
                     self.advance()
             elif now - self._since > options.keepalive_timeout_s * 1e9:
                 self.close()
+            else:
+                self._lane = None  # what it holds of the newest request is not worth keeping while nothing comes
         elif self._phase is LINGERING:
             if now - self._since > _PAUSE_NS or now > self._linger_until:
                 self.close()

@@ -3,9 +3,11 @@ nanoseconds (integers are exact, and cheaper to turn into milliseconds than floa
 
     a held body      RECEIVING ──▶ WAITING ──▶ AWAITING ──▶ RESPONDING ──▶ CLOSED
     an upload        RECEIVING ──▶ UPLOADING ─▶ AWAITING ──▶ RESPONDING ──▶ CLOSED
-    sent at once     RECEIVING ──────────────▶ AWAITING ──▶ RESPONDING ──▶ CLOSED
+    in the lane      RECEIVING ──────────────▶ AWAITING ────────────────▶ CLOSED
     sent again                     WAITING ◀── AWAITING
     answered here    RECEIVING ──▶ WAITING ────────────────▶ RESPONDING ──▶ CLOSED
+
+In the lane the next request may follow upon CLOSED (``lane``); one that leaves it goes on from AWAITING as any other.
 
 A JSON body is held until it is complete. Any other streams up as soon as there is a connection, and the server may
 answer before its end; one that is complete before there is a connection goes the way of a held one. The tables below
@@ -17,8 +19,9 @@ What a failure means (outcome, error type, status for the client) is in ``ending
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, auto
+from operator import sub
 from typing import Final
 
 from llm_metrics_proxy.proxy import stations
@@ -27,18 +30,22 @@ from llm_metrics_proxy.record import Outcome, RequestRecord
 from llm_metrics_proxy.wire.base import (
     SAW_OUTPUT,
     SAW_TOKEN,
-    RequestFacts,
     ResponseFacts,
     ResponseReader,
-    copy_request_facts,
     copy_response_facts,
 )
 from llm_metrics_proxy.wire.content_coding import Decoder
+from llm_metrics_proxy.wire.event_reader import EventReader
 from llm_metrics_proxy.wire.first_bytes import FirstBytes
 from llm_metrics_proxy.wire.head_counts import HeadCounts, with_head
 from llm_metrics_proxy.wire.judgement import broken_off
 
 log = logging.getLogger(__name__)
+
+# Chunks of a stream wait to be looked at together: each alone would find what that needs gone from the core's caches.
+# Larger ones wait for nobody: a stream that falls silent keeps 8 KiB of them at most.
+_MOST_UNREAD: Final = 16
+_LARGEST_UNREAD_BYTES: Final = 512
 
 
 class ExchangeState(IntEnum):
@@ -60,11 +67,12 @@ RECEIVING, UPLOADING, WAITING, AWAITING, RESPONDING, CLOSED = ExchangeState
 Transitions = dict[ExchangeState, ExchangeState]
 BODY_COMPLETE: Final[Transitions] = {RECEIVING: WAITING, UPLOADING: AWAITING, RESPONDING: RESPONDING}
 SENT: Final[Transitions] = {RECEIVING: UPLOADING, WAITING: AWAITING}
-SENT_WHOLE: Final[Transitions] = {RECEIVING: AWAITING}
+SENT_WHOLE: Final[Transitions] = {RECEIVING: AWAITING, CLOSED: AWAITING}
 RETRIED: Final[Transitions] = {AWAITING: WAITING}
 HEAD: Final[Transitions] = {UPLOADING: RESPONDING, AWAITING: RESPONDING}
 ANSWERED_HERE: Final[Transitions] = {RECEIVING: RESPONDING, WAITING: RESPONDING}
 ANSWERED: Final[Transitions] = {RESPONDING: CLOSED}
+ANSWERED_WHOLE: Final[Transitions] = {AWAITING: CLOSED}
 FAILED: Final[Transitions] = dict.fromkeys((RECEIVING, UPLOADING, WAITING, AWAITING, RESPONDING), CLOSED)
 
 _COMPLETED: Final = Outcome.COMPLETED
@@ -99,13 +107,11 @@ class Exchange:
     forwarding: int = 0  # time between reading and writing, summed
     tokens_seen: int = 0  # reads of the upstream that brought tokens
     head_counts: HeadCounts | None = None  # what the answer's head reported, where the dialect's answers do
+    unread: list[bytes] = field(default_factory=list)  # chunks behind the first token that nobody has looked at
+    unread_since: list[int] = field(default_factory=list)  # when each of them came
 
     def __repr__(self) -> str:
         return f"<Exchange {self.record.request_id} {self.state.name} {self.record.method} {self.record.endpoint}>"
-
-    def request_facts(self, facts: RequestFacts) -> None:
-        """What the request's body said. Where it names no model, the path's stays."""
-        copy_request_facts(facts, self.record)
 
     def request_complete(self, now: int) -> None:
         """The last byte of the request's body was read."""
@@ -130,11 +136,24 @@ class Exchange:
         if stations.on:
             stations.reached(self, now, "request sent")
 
-    def request_sent_whole(self, complete: int, acquired: int, sent: int) -> None:
-        """A request that came in one read was handed on in the same moment, on a connection that was idle."""
+    def sent_whole(self, record: RequestRecord, received: int, acquired: int) -> None:
+        """A request that came in one read at ``received`` is handed on at once, on a connection that was idle.
+
+        Used again, an exchange has changed only what ``answered_whole`` sets.
+        """
         self.state = SENT_WHOLE[self.state]
-        self.body_complete, self.acquired, self.sent = complete, acquired, sent
-        self.record.upstream_reused = True
+        self.record = record
+        self.received = self.body_complete = received
+        self.acquired = self.sent = acquired  # the recorder corrects when it was sent
+        self.headers = self.first_byte = self.last_read = self.forwarding = 0
+
+    def answered_whole(self, status: int, facts: ResponseFacts, read_at: int, now: int) -> None:
+        """The answer came in one read, which has a body, and is about to go to the client."""
+        self.state = ANSWERED_WHOLE[self.state]
+        self.headers = self.first_byte = self.last_read = read_at
+        self.forwarding = now - read_at
+        self.record.upstream_status_code = status
+        self._conclude(facts, now)
 
     def retried(self) -> None:
         """The connection broke unanswered, and the request is going to be sent again."""
@@ -166,8 +185,39 @@ class Exchange:
 
         Returns the reader's ``SAW_*``.
         """
+        if self.unread:
+            self._catch_up()
         self.last_read = read_at
         self.forwarding += forwarded_at - read_at
+        return self._look(body, read_at)
+
+    def chunk_passed(self, body: bytes, read_at: int, forwarded_at: int) -> None:
+        """The same of one chunk, counted too; behind the first token it may wait for others to be looked at with."""
+        if not self.first_token or len(body) > _LARGEST_UNREAD_BYTES:
+            self.record.response_bytes += len(body)
+            self.response_body(body, read_at, forwarded_at)
+            return
+        self.last_read = read_at
+        self.forwarding += forwarded_at - read_at
+        self.unread.append(body)
+        self.unread_since.append(read_at)
+        if len(self.unread) == _MOST_UNREAD:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Look at the chunks that waited: at all in one, if they are nothing but more of the same."""
+        unread, since, reader = self.unread, self.unread_since, self.reader
+        self.unread, self.unread_since = [], []
+        self.record.response_bytes += sum(map(len, unread))
+        if isinstance(reader, EventReader) and self.decoder is None and self.first_output and reader.feed_alike(unread):
+            self.tokens_seen += len(since)
+            self.largest_gap = max(self.largest_gap, *map(sub, since, (self.last_token, *since)))
+            self.last_token = since[-1]
+            return
+        for body, read_at in zip(unread, since, strict=True):
+            self._look(body, read_at)
+
+    def _look(self, body: bytes, read_at: int) -> int:
         if not self.first_byte:
             self.first_byte = read_at
             if stations.on:
@@ -273,6 +323,8 @@ class Exchange:
 
     def _facts(self, *, complete: bool = False) -> ResponseFacts:
         """The reader's facts; a reader whose decoder gave up must not pass for one that saw a broken stream."""
+        if self.unread:
+            self._catch_up()
         first = self.first_bytes
         reader = self.reader or first
         if reader is None:
@@ -310,21 +362,16 @@ class Exchange:
             record.time_to_last_token_ms = _since(received, self.last_token)
             record.inter_chunk_max_ms = _ms(self.largest_gap) if self.tokens_seen > 1 else None
         record.response_time_ms = (now - received) // 1000 / 1000
-        record.proxy_overhead_ms = self._overhead_ms()
+        # Overhead: waiting for a connection without making it, and handing bytes on, the last ones included.
+        # The silence before a time-out or before the client left is the upstream's, not ours.
+        overhead = self.forwarding
+        waited = self.acquired - (self.body_complete or received) - self.connecting
+        if waited > 0:  # not so where a body streamed through (it ended later), or another's connection became free
+            overhead += waited
+        record.proxy_overhead_ms = overhead // 1000 / 1000
         if stations.on:
             stations.ended(self, now)
         return record
-
-    def _overhead_ms(self) -> float:
-        """Waiting for a connection without making it, and handing bytes on, the last ones included.
-
-        The silence before a time-out or before the client left is the upstream's, not ours.
-        """
-        overhead = self.forwarding
-        waited = self.acquired - (self.body_complete or self.received) - self.connecting
-        if waited > 0:  # not so where a body streamed through (it ended later), or another's connection became free
-            overhead += waited
-        return overhead // 1000 / 1000
 
 
 def _ms(nanoseconds: int) -> float:

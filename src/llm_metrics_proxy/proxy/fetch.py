@@ -101,6 +101,10 @@ class _Fetch:
         elif len(self._body) > self._limit_bytes and not self.result.done():
             self.result.set_result(_failed("too_large"))
 
+    def chunk(self, data: bytes, body: bytes, read_at: int) -> None:
+        del data
+        self.more_body(body, read_at)
+
     def more_body(self, body: bytes, read_at: int) -> None:
         self.response(None, None, body, ended=False, read_at=read_at)
 

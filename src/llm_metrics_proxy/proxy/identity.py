@@ -37,17 +37,18 @@ class WallClock:
     """ISO 8601 in UTC with microseconds. The part up to the second is made once a second."""
 
     def __init__(self) -> None:
-        self._second = -1
+        self._second_ns = 0
         self._text = ""
 
     def now(self) -> str:
         """Such as ``2026-11-22T20:37:15.123456Z``."""
-        nanoseconds = time.time_ns()
-        second, rest = divmod(nanoseconds, 1_000_000_000)
-        if second != self._second:
-            self._second = second
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._text}.{rest // 1000:06d}Z"
+        now = time.time_ns()
+        rest = now - self._second_ns
+        if not 0 <= rest < 1_000_000_000:
+            rest = now % 1_000_000_000
+            self._second_ns = now - rest
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(now // 1_000_000_000))
+        return f"{self._text}{rest // 1000:06d}Z"
 
 
 class KeyIds:

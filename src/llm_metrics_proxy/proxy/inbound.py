@@ -19,9 +19,9 @@ from llm_metrics_proxy.proxy.headers import (
     without_fields,
     without_forwarded,
 )
-from llm_metrics_proxy.proxy.identity import Trace
 from llm_metrics_proxy.proxy.policy import Route
 from llm_metrics_proxy.proxy.routing import Backend
+from llm_metrics_proxy.record import RequestRecord
 from llm_metrics_proxy.wire.dialects import media_type
 
 if TYPE_CHECKING:
@@ -58,25 +58,17 @@ class RequestPlan(msgspec.Struct, frozen=True):
 
     request: InboundRequest
     route: Route
-    method: str
-    dialect: str | None
+    record: RequestRecord  # with what the head says; each request's is a copy
     asker: Caller
-    api_key_id: str | None
     start: bytes  # of the head for the upstream, see ``upstream_start``
-    fast: bool  # may be forwarded at once, see ``Transaction``
+    fast: bool  # its requests may take the lane, see ``lane``
     held: bool  # the body is held until it is complete, because it is JSON or may be, see ``request_body``
     limit_bytes: int  # of the body; what is longer can never fit
     keep_alive: bool
-    tags: str | None = None
-    trace: Trace | None = None
     server: "Server | None" = None  # the one that the head names; none: the body has a say, see ``choice``
-    backend: str | None = None  # of that server: host:port
-    backend_name: str | None = None
     starts: "dict[Server, bytes]" = {}  # the same as ``start`` for each server that was chosen, filled in then
     refused: Cause | None = None  # see ``admission``
     cors: bytes | None = None  # the answer may be read by another origin's page: lines that say so
-    says_more: bool = False  # there are columns that most requests leave empty: tags, a trace, a backend's name, …
-    asks_for_stream: bool = False  # in the query, as requests without a body do
     merges_models: bool = False  # GET /v1/models with several backends
     held_limit_bytes: int | None = None  # its type does not say JSON: its bytes decide, and a longer one streams
     boundary: bytes | None = None  # the body is a form, see ``multipart``

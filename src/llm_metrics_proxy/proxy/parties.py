@@ -91,6 +91,9 @@ class Client(Protocol):
 
     # The worker's side
 
+    def forget_plans(self) -> None:
+        """The settings that plans followed from are not in use any more."""
+
     def check(self, now: int) -> None:
         """End what has taken too long."""
 
@@ -120,6 +123,7 @@ class UpstreamConnection(Protocol):
     idle_since: float
     unsent: bool  # it broke, and nothing of the newest request reached the server
     is_backed_up: bool  # the server's socket takes no more for now
+    is_paused: bool  # nothing is read from it for now
 
     @property
     def usable(self) -> bool:
@@ -179,8 +183,11 @@ class Owner(Protocol):
     ) -> None:
         """Everything one read brought: perhaps the head, perhaps bytes of the body, perhaps the end."""
 
+    def chunk(self, data: bytes, body: bytes, read_at: int) -> None:
+        """A read that was one chunk, framed by its size alone; ``body``: what of it are bytes of the body."""
+
     def more_body(self, body: bytes, read_at: int) -> None:
-        """A read that brought bytes of the body and nothing else."""
+        """Any other read that brought bytes of the body and nothing else."""
 
     def tunnel_opened(self, head: ResponseHead, now: int) -> TunnelEnd | None:
         """The server switched protocols; ``None``: unsolicited."""

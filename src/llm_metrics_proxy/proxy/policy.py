@@ -7,7 +7,8 @@ path as sent.
 
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -15,7 +16,7 @@ import msgspec
 
 from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest
 from llm_metrics_proxy.wire.base import RequestFacts
-from llm_metrics_proxy.wire.dialects import Dialect
+from llm_metrics_proxy.wire.dialects import Dialect, Endpoint
 from llm_metrics_proxy.wire.endpoints import (
     ENDPOINTS,
     PASSING_WITH,
@@ -25,23 +26,31 @@ from llm_metrics_proxy.wire.endpoints import (
     find,
     model_in_path,
 )
-from llm_metrics_proxy.wire.path_patterns import ID, MAX_PATH_CHARS, below_prefixes, to_regex
+from llm_metrics_proxy.wire.path_patterns import ID, MAX_PATH_CHARS, PathPlace, below_prefixes, to_regex
 from llm_metrics_proxy.wire.requests import naming
 
 _ENDPOINT_CHARS: Final = 256
 _CACHED_ROUTES: Final = 4096
 _CACHED_PATH_BYTES: Final = 512
 _MOST_DECODINGS: Final = 3
-# By the method of their rows: what passes unless an operator says otherwise.
-_BUILT_IN: Final = {
-    method: [
-        below_prefixes(path, row.below or PREFIXES)
-        for row in ENDPOINTS
-        if row.passes and row.method == method
-        for path in row.paths
-    ]
-    for method in PASSING_WITH
-}
+
+
+def _any(regexes: Iterable[str]) -> str:
+    """A trailing slash is as good as none."""
+    return f"(?:{'|'.join(regexes)})/?"
+
+
+def _built_in(path: str, row: Endpoint) -> str:
+    return _any([below_prefixes(path, row.below or PREFIXES)])
+
+
+# What passes unless an operator says otherwise.
+_BUILT_IN: Final = [
+    PathPlace(path, row, partial(_built_in, path, row))
+    for row in ENDPOINTS
+    if row.passes and row.method in PASSING_WITH
+    for path in row.paths
+]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -62,8 +71,9 @@ class PathPolicy:
         self, allow_paths: Sequence[str] = (), *, allow_all: bool = False, members: Sequence[str] = ()
     ) -> None:
         """``members``: of bodies, whose values say who asks by the settings."""
-        self._passing = [(PASSING_WITH[method], _any(regexes)) for method, regexes in _BUILT_IN.items() if regexes]
-        self._extra = _any([to_regex(pattern.rstrip("/") or "/") for pattern in allow_paths]) if allow_paths else None
+        self._extra: re.Pattern[str] | None = None
+        if allow_paths:
+            self._extra = re.compile(_any(to_regex(pattern.rstrip("/") or "/") for pattern in allow_paths))
         self._allow_all = allow_all
         self._members = members
         self._routes: dict[tuple[bytes, bytes], Route] = {}
@@ -96,7 +106,7 @@ class PathPolicy:
     def _passes(self, method: str, path: str) -> bool:
         if self._extra is not None and self._extra.fullmatch(path):
             return True
-        return any(method in methods and pattern.fullmatch(path) for methods, pattern in self._passing)
+        return any(method in PASSING_WITH[place.row.method] and place.has(path) for place in _BUILT_IN)
 
 
 def _readings(path: bytes) -> set[str]:
@@ -119,8 +129,3 @@ def _readings(path: bytes) -> set[str]:
 def _folded(path: bytes) -> bytes:
     """Dot segments resolved, doubled slashes made one."""
     return posixpath.normpath(re.sub(rb"/+", b"/", path) or b"/")
-
-
-def _any(regexes: Sequence[str]) -> re.Pattern[str]:
-    """A trailing slash is as good as none."""
-    return re.compile("(?:" + "|".join(regexes) + ")/?")

@@ -125,7 +125,8 @@ class Pool:
             else:
                 upstream.close()
             return
-        upstream.resume()  # a slow client may have paused it
+        if upstream.is_paused:
+            upstream.resume()  # for a client that was slow
         while self._waiting:
             _, owner = self._waiting.popleft()
             if owner.is_waiting:

@@ -68,7 +68,11 @@ class Recorder:
             self._schedule()
 
     def send(self, exchange: Exchange, socket_writer: SocketWriter, data: bytes) -> None:
-        """Write a whole request, opened in this turn, once its frame is in the journal."""
+        """A request was accepted and is here whole: write it once its opened frame is in the journal."""
+        self._writer.opened(exchange.record)
+        self._opened += 1
+        if not self._scheduled:
+            self._schedule()
         self._sendings.append((exchange, socket_writer, data))
 
     def flush(self) -> None:
@@ -121,8 +125,6 @@ class Recorder:
         for exchange, socket_writer, data in sendings:
             socket_writer.write(data)
             exchange.sent = monotonic_ns()
-            if stations.on:
-                stations.sent_at_once(exchange)
 
     def _count(self) -> None:
         """Live counters, once a turn: before anybody who was answered in it can look."""

@@ -24,9 +24,9 @@ class HttpResponseReader:
     """Reads one answer after the other. ``head`` and ``body`` are what the newest read brought of it."""
 
     __slots__ = (
-        "_begun", "_end_seen", "_fields", "_head_bytes", "_max_head_bytes", "_parser", "_reason", "_start", "body",
-        "chunks", "complete", "framing", "head", "in_head", "informational", "informational_count", "keep_alive",
-        "length", "method", "untouched",
+        "_begun", "_chunks", "_end_seen", "_fields", "_head_bytes", "_max_head_bytes", "_parser", "_reason", "_start",
+        "between_chunks", "body", "complete", "framing", "head", "in_head", "informational", "informational_count",
+        "keep_alive", "length", "method", "untouched",
     )  # fmt: skip
 
     def __init__(self, max_head_bytes: int) -> None:
@@ -42,18 +42,25 @@ class HttpResponseReader:
         self.body: list[bytes] = []
         self.informational: tuple[ResponseHead, ...] = ()  # heads of 1xx
         self.informational_count = 0
-        self.chunks: ChunkedReader | None = None
+        self._chunks: ChunkedReader | None = None
+        self.between_chunks = False  # the next byte is the first of a chunk: ``one_chunk`` may take it
         self.framing = NONE
         self.length: int | None = None
         self.in_head = True
         self.complete = False
-        self.keep_alive = False  # once it is complete: the connection may carry another answer
+        self.keep_alive = False  # as far as is known: once it is complete, the connection may carry another answer
         self._fields: list[Field] = []
         self._reason = b""
         self._head_bytes = 0
         self._start = b""  # of a head, until its version is here
         self._begun = False  # the parser has its beginning
         self._end_seen = b""  # its last bytes, which may be the beginning of its end
+
+    def begin_chunks(self) -> None:
+        """Its head is here and was seen before: what follows are chunks, and then the connection is kept."""
+        self.untouched = self.in_head = False
+        self.framing, self.keep_alive = CHUNKED, True
+        self._chunks, self.between_chunks = ChunkedReader(self._max_head_bytes), True
 
     @property
     def head_is_too_large(self) -> bool:
@@ -73,8 +80,8 @@ class HttpResponseReader:
         self.untouched = False
         size = len(data)
         while data:
-            if self.chunks is not None:
-                data = self._read_chunks(self.chunks, data)
+            if self._chunks is not None:
+                data = self._read_chunks(self._chunks, data)
             elif self.complete:
                 self.keep_alive = False  # unsolicited
                 break
@@ -131,15 +138,16 @@ class HttpResponseReader:
 
     def _read_chunks(self, chunks: ChunkedReader, data: bytes) -> bytes:
         chunks.feed(data, self.body)
+        self.between_chunks = chunks.between_chunks
         if not chunks.ended:
             return b""
-        self.chunks = None
-        self._completed_early()
+        self._chunks = None
+        self.complete = True
         return chunks.rest
 
-    def _completed_early(self) -> None:
-        """The parser would wait for a body: after a head that has none, or one that ``chunked`` has read."""
-        self.on_message_complete()
+    def _leave_parser(self) -> None:
+        """It would wait for a body: of a head that has none, or one that ``chunked`` reads."""
+        self.keep_alive = self._parser.should_keep_alive()
         self._parser = httptools.HttpResponseParser(self)
 
     # The parser's side
@@ -175,9 +183,11 @@ class HttpResponseReader:
         if head.framing is CHUNKED:
             coding = head.facts["transfer_encoding"]
             if coding == b"chunked" or tokens(coding)[-1:] == [b"chunked"]:
-                self.chunks = ChunkedReader(self._max_head_bytes)
-        if self.method == b"HEAD":
-            self._completed_early()
+                self._chunks, self.between_chunks = ChunkedReader(self._max_head_bytes), True
+                self._leave_parser()
+        elif self.method == b"HEAD":
+            self.complete = True
+            self._leave_parser()
 
     def on_body(self, body: bytes) -> None:
         if not self.complete:

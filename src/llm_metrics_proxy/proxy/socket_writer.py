@@ -11,15 +11,16 @@ import os
 
 
 class SocketWriter:
-    """Writes to one transport. TLS has no way past the transport."""
+    """Writes to one transport, which nobody else writes to. TLS has no way past the transport."""
 
-    __slots__ = ("_transport", "errno", "fd")
+    __slots__ = ("_has_queued", "_transport", "errno", "fd")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         sock = transport.get_extra_info("socket")
         direct = sock is not None and transport.get_extra_info("sslcontext") is None
         self.fd = sock.fileno() if direct else -1
+        self._has_queued = False  # ever: until then there is no need to ask how much waits there
         self.errno = 0  # of the write that found the connection broken; the kernel gives the reason once
 
     def write(self, data: bytes) -> None:
@@ -27,7 +28,7 @@ class SocketWriter:
         transport = self._transport
         if transport.is_closing():
             return  # its descriptor may be gone, or be somebody else's by now
-        if self.fd >= 0 and not transport.get_write_buffer_size():
+        if self.fd >= 0 and not (self._has_queued and transport.get_write_buffer_size()):
             try:
                 sent = os.write(self.fd, data)
             except BlockingIOError:
@@ -37,6 +38,7 @@ class SocketWriter:
                 sent = 0
             if sent == len(data):
                 return
+            self._has_queued = True
             transport.write(memoryview(data)[sent:])  # a copy of a large body would double it
             return
         transport.write(data)

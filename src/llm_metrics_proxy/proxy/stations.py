@@ -15,9 +15,6 @@ class Timed(Protocol):
 
     record: RequestRecord
     received: int
-    body_complete: int
-    acquired: int
-    sent: int
 
 
 on = False
@@ -47,14 +44,6 @@ def chosen(exchange: Timed, now: int) -> None:
     record = exchange.record
     place = record.backend if record.backend_name is None else f"{record.backend_name} ({record.backend})"
     reached(exchange, now, "backend %s, attempt %d", place, record.attempts)
-
-
-def sent_at_once(exchange: Timed) -> None:
-    """The fast lane passes all stations up to here in one step."""
-    reached(exchange, exchange.body_complete, "request complete")
-    chosen(exchange, exchange.acquired)
-    reached(exchange, exchange.acquired, "connection reused")
-    reached(exchange, exchange.sent, "request sent")
 
 
 def ended(exchange: Timed, now: int) -> None:

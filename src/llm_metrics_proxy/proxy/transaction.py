@@ -20,7 +20,6 @@ from llm_metrics_proxy.proxy.download import Download
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.exchange import AWAITING, CLOSED, RECEIVING, RESPONDING, WAITING
 from llm_metrics_proxy.proxy.fleet import Server
-from llm_metrics_proxy.proxy.inbound import framing_lines, start_for
 from llm_metrics_proxy.proxy.parties import TunnelEnd, UpstreamConnection
 from llm_metrics_proxy.proxy.request_body import may_be_json, read_begun
 from llm_metrics_proxy.proxy.retries import IDEMPOTENT, NOT_REPEATED, repeatable
@@ -156,38 +155,6 @@ class Transaction(Download):
 
     # To a server
 
-    def forward_at_once(self, body: bytes, now: int) -> bool:
-        """Forward a request that is here whole and has nothing to wait for: an idle connection is there, and nothing
-        has to be changed (``RequestPlan.fast``). False: nothing was done, and it goes the long way.
-
-        There each station would find nothing to wait for; 26 µs of CPU per exchange became 21.5. Both ways end in the
-        same state, and ``tests/proxy/test_plans.py`` holds them against each other.
-        """
-        ctx, plan, exchange, length = self.ctx, self.plan, self.exchange, len(body)
-        bodies = ctx.bodies
-        if self.refused is not None or bodies.held_bytes + length > bodies.limit_bytes:
-            return False
-        if body:
-            self.take_facts(plan.route.read_request(body))
-        server = plan.server or self._choose(connected=True)
-        upstream = None if server is None else server.pool.take_idle()
-        if server is None or upstream is None:
-            return False
-        self._ask(server)
-        record = exchange.record
-        record.request_bytes = self.received_bytes = self.held_bytes = length
-        bodies.held_bytes += length
-        start = start_for(plan, server, trusted=self.client.trusted)
-        end = framing_lines(plan.request, length)
-        self.payload = payload = b"%b%b%b%b" % (start, self.forwarding_lines(), end, body)
-        self.upstream = upstream
-        self.started = self.opened = self.body_complete = True
-        ctx.recorder.opened(record)
-        acquired = monotonic_ns()
-        exchange.request_sent_whole(now, acquired, acquired)  # the recorder corrects when it was sent
-        ctx.recorder.send(exchange, upstream.take(self, plan.request.method, len(payload)), payload)
-        return True
-
     def forward(self) -> None:
         server = self.plan.server or self._choose()
         if server is None:
@@ -200,10 +167,10 @@ class Transaction(Download):
     def _model(self) -> str | None:
         return self.exchange.record.model or model_in_target(self.plan.request.target)
 
-    def _choose(self, *, connected: bool = False) -> Server | None:
-        return self.ctx.fleet.choose(self._model(), self.plan.route.endpoint, self.tried, connected=connected)
+    def _choose(self) -> Server | None:
+        return self.ctx.fleet.choose(self._model(), self.plan.route.endpoint, self.tried)
 
-    def _ask(self, server: Server) -> None:
+    def _acquire(self, server: Server) -> None:
         self.server = server
         server.open_requests += 1
         record = self.exchange.record
@@ -211,8 +178,6 @@ class Transaction(Download):
         if server is not self.plan.server:  # else the head has named it
             record.backend, record.backend_name = server.backend.address.label, server.backend.rule.name
 
-    def _acquire(self, server: Server) -> None:
-        self._ask(server)
         if stations.on:
             stations.chosen(self.exchange, monotonic_ns())
         upstream = server.pool.acquire(self)

@@ -110,10 +110,7 @@ class Upload:
 
     def take_facts(self, facts: RequestFacts) -> None:
         """What the body says is in the record from here on."""
-        self.exchange.request_facts(facts)
-        askers = self.ctx.askers
-        if facts.claims is not None or askers.settles:
-            askers.settle(self.exchange.record, self.plan.asker, facts)
+        self.ctx.askers.take(self.exchange.record, self.plan.asker, facts)
 
     @property
     def request_is_sent(self) -> bool:

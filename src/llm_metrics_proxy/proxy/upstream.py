@@ -15,11 +15,11 @@ import httptools
 
 from llm_metrics_proxy import tls_reasons
 from llm_metrics_proxy.proxy import delivery
-from llm_metrics_proxy.proxy.answers import LENGTH, UNTIL_CLOSE
-from llm_metrics_proxy.proxy.chunked import ChunkedError
+from llm_metrics_proxy.proxy.answers import CHUNKED, LENGTH, UNTIL_CLOSE, ResponseHead
+from llm_metrics_proxy.proxy.chunked import ChunkedError, one_chunk
 from llm_metrics_proxy.proxy.endings import Cause
 from llm_metrics_proxy.proxy.parties import Home, Owner, TunnelEnd
-from llm_metrics_proxy.proxy.plans import WholeMessage, whole_message
+from llm_metrics_proxy.proxy.plans import KnownHead, NewestHead, WholeMessage, stream_begun, whole_message
 from llm_metrics_proxy.proxy.response_reader import HttpResponseReader
 from llm_metrics_proxy.proxy.socket_writer import SocketWriter
 
@@ -28,13 +28,16 @@ class Upstream(asyncio.Protocol):
     """One connection to the LLM server."""
 
     __slots__ = (
-        "_begins_at", "_bytes_out", "_home", "_paused", "_reader", "_socket_writer", "_tls_fd", "_tunnel",
-        "connect_ns", "established", "idle_since", "is_backed_up", "owner", "reused", "transport", "unsent",
+        "_begins_at", "_bytes_out", "_home", "_newest_head", "_newest_stream", "_reader", "_socket_writer", "_tls_fd",
+        "_tunnel", "connect_ns", "established", "idle_since", "is_backed_up", "is_paused", "owner", "reused",
+        "transport", "unsent",
     )  # fmt: skip
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._reader = HttpResponseReader(home.max_header_bytes)
+        self._newest_head: NewestHead[ResponseHead] = NewestHead()
+        self._newest_stream: KnownHead[ResponseHead] | None = None
         self.transport: asyncio.Transport | None = None
         self._socket_writer: SocketWriter | None = None
         self.owner: Owner | None = None
@@ -48,7 +51,7 @@ class Upstream(asyncio.Protocol):
         self.is_backed_up = False
         self._tls_fd = -1
         self._tunnel: TunnelEnd | None = None
-        self._paused = False
+        self.is_paused = False
 
     def __repr__(self) -> str:
         state = "closed" if self.transport is None else "idle" if self.owner is None else "busy"
@@ -80,13 +83,13 @@ class Upstream(asyncio.Protocol):
             self._socket_writer.write(data)
 
     def pause(self) -> None:
-        if self.transport is not None and not self._paused:
-            self._paused = True
+        if self.transport is not None and not self.is_paused:
+            self.is_paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
-        if self._paused and self.transport is not None and not self.transport.is_closing():
-            self._paused = False
+        if self.is_paused and self.transport is not None and not self.transport.is_closing():
+            self.is_paused = False
             self.transport.resume_reading()
 
     def abort(self) -> None:
@@ -129,25 +132,40 @@ class Upstream(asyncio.Protocol):
             self.abort()
             return
         reader = self._reader
-        chunks = reader.chunks
-        if chunks is not None:
-            chunk = chunks.whole_chunk(data)
-            if chunk is not None:
-                owner.more_body(chunk, now)
+        if reader.between_chunks:
+            body = one_chunk(data)
+            if body is not None:
+                owner.chunk(data, body, now)
                 return
         elif self._tunnel is not None:
             self._tunnel.server_said(data, now)
             return
-        message = None
-        if reader.untouched and reader.method != b"HEAD":
-            message = whole_message(data)
-            if message is not None:
-                known = self._home.plans.get(message[0])
-                if known is not None:
-                    self.owner = None
-                    owner.response(known, message[2], data[message[1] :], ended=True, read_at=now)
-                    self._home.release(self, reusable=owner.request_is_sent)
-                    return
+        if not reader.untouched or reader.method == b"HEAD":
+            self._take_apart(owner, data, None, now)
+            return
+        stream, message = self._newest_stream, None
+        if stream is None or not data.startswith(stream.before):
+            known = self._newest_head.match(data)
+            if known is None:
+                message = whole_message(data)
+                if message is not None:
+                    known = self._newest_head.look_up(self._home.plans, message, data)
+            if known is not None:
+                head, body = known
+                self.owner = None
+                owner.response(head, len(body), body, ended=True, read_at=now)
+                self._home.release(self, reusable=owner.request_is_sent)
+                return
+            stream = self._home.plans.get(stream_begun(data))
+        if stream is not None:
+            self._newest_stream = stream
+            reader.begin_chunks()
+            data = data[len(stream.before) :]
+            first = one_chunk(data) if data else b""
+            if first is not None:
+                owner.response(stream.plan, None, first, ended=False, read_at=now)
+                return
+            reader.head = stream.plan
         self._take_apart(owner, data, message, now)
 
     def _take_apart(self, owner: Owner, data: bytes, message: WholeMessage | None, now: int) -> None:
@@ -180,9 +198,17 @@ class Upstream(asyncio.Protocol):
             if reader.head.status < 200:
                 self._fail(Cause.PROTOCOL, f"The LLM server answered with status {reader.head.status:03d} unasked.")
                 return
-            if message is not None and reader.complete and reader.keep_alive and reader.framing is LENGTH:
-                self._home.plans.learn(message, reader.head)
+            if reader.keep_alive and not had_begun:
+                self._learn(reader.head, data, message)
         self._hand_over(owner, now)
+
+    def _learn(self, head: ResponseHead, data: bytes, message: WholeMessage | None) -> None:
+        """The first read of an answer had its whole head, behind which the connection is kept."""
+        reader = self._reader
+        if message is not None and reader.complete and reader.framing is LENGTH:
+            self._home.plans.learn(message, head)
+        elif reader.framing is CHUNKED and not reader.informational_count and (start := stream_begun(data)):
+            self._home.plans.learn((start, len(start), 0), head)
 
     def _hand_over(self, owner: Owner, now: int) -> None:
         """Give the owner everything that this read brought, in one call when it can be."""

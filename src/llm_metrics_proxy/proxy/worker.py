@@ -141,6 +141,8 @@ class Worker:
         ctx.policy = self._policy(ctx.askers)
         ctx.admission = self._admission()
         ctx.plans = Plans()  # a plan holds what followed from the old settings
+        for connection in ctx.connections:
+            connection.forget_plans()
         try:
             self._settle()
         except SettingsError as error:  # as before, then: what is served already goes on

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from llm_metrics_proxy.analytics.headings import words
@@ -19,6 +18,9 @@ from llm_metrics_proxy.reports import numbers
 from llm_metrics_proxy.reports.charts import NARROW, WIDE, svg
 from llm_metrics_proxy.reports.contents import COLUMN_WORDS
 from llm_metrics_proxy.reports.model import Chart, Figure, Report
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _FOLDER: Final = files("llm_metrics_proxy.reports") / "templates"
 _TILES: Final = (
@@ -32,8 +34,10 @@ def _read(name: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _template() -> tuple[Template, str]:
+def _template() -> tuple["Template", str]:
     """Made once: the page's template, and the style."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 -- with the first page
+
     environment = Environment(
         autoescape=True, loader=FunctionLoader(_read), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from llm_metrics_proxy.rollups.groups import BANK_FIELDS
 from llm_metrics_proxy.rollups.sketch import SLOTS
-from llm_metrics_proxy.rollups.tally import Tally
+from llm_metrics_proxy.rollups.tally import RollupPlace, Tally
 
 _STRIDE: Final = 1000  # above all numbers of grains
 
@@ -43,6 +43,6 @@ def in_bank(tally: Tally, bank: int) -> Tally:
     if bank == 0:
         return tally._replace(cells=cells, bins=bins)
     size = len(tally.places)
-    places = [place._replace(grain=stored_grain(place.grain, bank)) for place in tally.places]
+    places = [RollupPlace(stored_grain(grain, bank), level, begin, key) for grain, level, begin, key in tally.places]
     none = np.zeros(size, np.int64)
     return Tally(places, none, none, none, cells, bins).where(np.isin(np.arange(size), cells.group))

@@ -62,7 +62,7 @@ class Cells(NamedTuple):
         code = self.group * FIELD_STRIDE + self.field
         order = np.argsort(code, kind="stable")
         code = code[order]
-        starts = _starts(code)
+        starts = starts_of(code)
         if not len(starts):
             return self
         group, field = np.divmod(code[starts], FIELD_STRIDE)
@@ -101,7 +101,7 @@ class Bins(NamedTuple):
         code = self.group * width + self.slot
         order = np.argsort(code, kind="stable")
         code = code[order]
-        starts = _starts(code)
+        starts = starts_of(code)
         if not len(starts):
             return self
         group, slot = np.divmod(code[starts], width)
@@ -126,7 +126,7 @@ NO_BINS: Final = Bins(_I, _I, _I)
 _Entries = TypeVar("_Entries", Cells, Bins)
 
 
-def _starts(ascending: Ints) -> Ints:
+def starts_of(ascending: Ints) -> Ints:
     """Where each run of equal numbers begins."""
     if not len(ascending):
         return np.zeros(0, np.int64)
@@ -233,5 +233,5 @@ def _as_floats(sums: NDArray[Any]) -> Floats:
 def _read(dtype: np.dtype[Any], strings: Sequence[bytes], numbers: Ints) -> tuple[NDArray[Any], Ints]:
     """The entries of all strings, and of each the number of its group."""
     entries = np.frombuffer(b"".join(strings), dtype)
-    lengths = np.fromiter((len(string) for string in strings), np.int64, len(strings)) // dtype.itemsize
+    lengths = np.fromiter(map(len, strings), np.int64, len(strings)) // dtype.itemsize
     return entries, np.repeat(numbers, lengths)

@@ -1,16 +1,16 @@
 """From records to groups: what one batch adds to the roll-ups.
 
-Records are sorted once per grain; coarser levels follow from the finest one.
+Records are grouped once per grain; coarser levels follow from the finest one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_metrics_proxy.rollups.columns import Columns, Key
-from llm_metrics_proxy.rollups.entries import Filled, bins_of, cells_of, slots_by_field
+from llm_metrics_proxy.rollups.entries import Filled, Slotted, bins_of, cells_of
 from llm_metrics_proxy.rollups.grains import (
     GRAINS,
     MINUTE,
@@ -27,6 +27,7 @@ from llm_metrics_proxy.rollups.sketch import SLOTS, Ints
 from llm_metrics_proxy.rollups.values import KEYS
 
 ALL_KEYS: Final = tuple(KEYS)
+_LARGEST_TABLE: Final = 2**18  # of the groups that there could be
 
 
 class RollupPlace(NamedTuple):
@@ -74,18 +75,24 @@ class _Shared:
 
     def __init__(self, columns: Columns, dense: Dense) -> None:
         self.columns, self.dense = columns, dense
-        self.slots = slots_by_field(columns.fields)
         self._filled: dict[tuple[int, ...], Filled] = {}
+        self._slotted: dict[tuple[int, ...], Slotted] = {}
         self._times: dict[RollupLevel, Key] = {}
 
-    def filled(self, moments: tuple[int, ...]) -> "Filled":
+    def filled(self, numbers: tuple[int, ...]) -> Filled:
         """The values of those fields."""
-        if moments not in self._filled:
-            self._filled[moments] = Filled.of(self.columns.fields, moments)
-        return self._filled[moments]
+        if numbers not in self._filled:
+            self._filled[numbers] = Filled.of(self.columns.fields, numbers)
+        return self._filled[numbers]
+
+    def slotted(self, numbers: tuple[int, ...]) -> Slotted:
+        """Their slots."""
+        if numbers not in self._slotted:
+            self._slotted[numbers] = Slotted.of(self.filled(numbers))
+        return self._slotted[numbers]
 
     def time(self, finest: RollupLevel) -> Key:
-        """The bucket that each record is sorted by, for grains with that finest level."""
+        """The bucket that each record is grouped by, for grains with that finest level."""
         if finest not in self._times:
             buckets = _finest_buckets(self.columns.minute, finest, self.dense)
             starts, codes = np.unique(buckets, return_inverse=True)
@@ -93,12 +100,22 @@ class _Shared:
         return self._times[finest]
 
 
-def combined(keys: Iterable[Key]) -> Ints | int:
-    """One number per record for its values of several dimensions."""
-    code: Ints | int = 0
-    for key in keys:
-        code = code * len(key.values) + key.codes
-    return code
+def grouped(keys: Sequence[Key]) -> tuple[Ints, list[tuple[Any, ...]]]:
+    """The group of each record by several dimensions, and the values of each group."""
+    code, width = keys[0].codes, len(keys[0].values)
+    for key in keys[1:]:
+        code, width = code * len(key.values) + key.codes, width * len(key.values)
+    if width <= _LARGEST_TABLE:
+        is_there = np.zeros(width, np.bool_)
+        is_there[code] = True
+        group, left = (np.cumsum(is_there) - 1)[code], np.flatnonzero(is_there)
+    else:
+        left, group = np.unique(code, return_inverse=True)
+    values: list[list[Any]] = []
+    for key in reversed(keys):
+        left, place = np.divmod(left, len(key.values))
+        values.append([key.values[one] for one in place.tolist()])
+    return group, list(zip(*reversed(values), strict=True))
 
 
 def buckets_in(columns: Columns, level: RollupLevel) -> list[int]:
@@ -110,28 +127,16 @@ def _of_grain(batch: _Shared, grain: Grain) -> list[Tally]:
     columns, dense = batch.columns, batch.dense
     finest, *coarser = grain.kept
     keys = [columns.keys[name] for name in key_names(grain)]
-    time = batch.time(finest.level)
-    code = combined([*keys, time])
-    _, first, group = np.unique(code, return_index=True, return_inverse=True)
-    groups = len(first)
-    places = [
-        RollupPlace(grain.number, finest.level.number, bucket, key)
-        for bucket, *key_ in zip(
-            [time.values[code] for code in time.codes[first].tolist()],
-            *([key.values[c] for c in key.codes[first].tolist()] for key in keys),
-            strict=True,
-        )
-        for key in (tuple(key_),)
-    ]
-    sketched = sorted({number for kept in grain.kept for number in kept.sketches})
-    order = np.argsort(group.astype(np.uint16) if groups < 2**16 else group, kind="stable")  # then by radix
+    group, values = grouped([*keys, batch.time(finest.level)])
+    groups = len(values)
+    sketched = tuple(sorted({number for kept in grain.kept for number in kept.sketches}))
     base = Tally(
-        places,
+        [RollupPlace(grain.number, finest.level.number, each[-1], each[:-1]) for each in values],
         np.bincount(group, minlength=groups),
         np.bincount(group[columns.outcome == 1], minlength=groups),
         np.bincount(group[columns.outcome == 0], minlength=groups),
-        cells_of(batch.filled(grain.moments), group, order),
-        bins_of(batch.slots, sketched, group),
+        cells_of(batch.filled(grain.moments), group),
+        bins_of(batch.slotted(sketched), group),
     )
     tallies = [_kept(base, finest, sketched, dense)]
     for kept in coarser:
@@ -162,12 +167,15 @@ def floored(seconds: Ints, level: RollupLevel) -> Ints:
 
 def coarsened(tally: Tally, level: RollupLevel) -> Tally:
     """The same at a coarser level."""
+    begins = {
+        bucket: bucket if bucket == NO_TIME else bucket - bucket % level.seconds
+        for bucket in {place.bucket for place in tally.places}
+    }
+    places = [RollupPlace(grain, level.number, begins[bucket], key) for grain, _, bucket, key in tally.places]
+    if len(set(begins.values())) == len(begins):  # most batches are of one minute
+        return tally._replace(places=places)
     number_of: dict[RollupPlace, int] = {}
-    numbers = []
-    for place in tally.places:
-        bucket = place.bucket if place.bucket == NO_TIME else place.bucket - place.bucket % level.seconds
-        coarse = place._replace(level=level.number, bucket=bucket)
-        numbers.append(number_of.setdefault(coarse, len(number_of)))
+    numbers = [number_of.setdefault(place, len(number_of)) for place in places]
     return regrouped(tally, list(number_of), np.array(numbers, np.int64))
 
 

@@ -4,7 +4,7 @@ The metrics process is the only writer. One ``IngestBatch`` is one transaction: 
 journal position that was read up to, and the counters of Prometheus stand or fall together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -71,6 +71,27 @@ class WindowChanges(NamedTuple):
 
     changed: Sequence[StoredWindow] = ()
     forgotten: Sequence[tuple[str, str, str, float]] = ()
+
+
+class ByColumn(Sequence[Sequence[SqlValue]]):
+    """Rows that are kept by column, which is how they are stored, counted and compared; there is one at least."""
+
+    def __init__(self, columns: Sequence[tuple[SqlValue, ...]]) -> None:
+        self.columns = columns
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[SqlValue]]) -> "ByColumn":
+        """Any rows."""
+        return rows if isinstance(rows, cls) else cls(list(zip(*rows, strict=True)))
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def __iter__(self) -> Iterator[tuple[SqlValue, ...]]:
+        return zip(*self.columns, strict=True)
+
+    def __getitem__(self, at: Any) -> Any:
+        return list(self)[at]
 
 
 class IngestBatch(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,8 +22,8 @@ from llm_metrics_proxy.rollups.tally import ALL_KEYS, RollupPlace, Tally, roll_u
 from llm_metrics_proxy.rollups.values import ALL
 from llm_metrics_proxy.storage.connection import snapshot
 from llm_metrics_proxy.storage.expressions import rolled_up
-from llm_metrics_proxy.storage.rollup_state import read_state
-from llm_metrics_proxy.storage.rollup_store import FOLD_MOST, key_bytes
+from llm_metrics_proxy.storage.rollup_state import FOLD_MOST, read_state
+from llm_metrics_proxy.storage.rollup_store import key_bytes
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 MOST_RECORDS: Final = 200_000  # of one day: about a second, and 300 MB

@@ -18,7 +18,10 @@ import apsw
 
 from llm_metrics_proxy.rollups.grains import NO_TIME
 from llm_metrics_proxy.rollups.state import FINGERPRINT, NOTHING, READ_STATE, RollupState
+from llm_metrics_proxy.storage.carried import is_migrating
+from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
+FOLD_MOST: Final = 60_000  # records behind the cursor; above, the builder rolls up, in small steps
 _TABLES: Final = ("rollups", "rollup_sketches")
 _LAST_BUCKET: Final = 2**63 - 1
 
@@ -35,6 +38,17 @@ def write_state(connection: apsw.Connection, state: RollupState) -> None:
         "VALUES (1, ?, ?, ?, ?, ?, ?)",
         state,
     )
+
+
+def records_behind(connection: apsw.Connection, cursor_id: int, most: int) -> int:
+    """How many records came after the one up to which all are rolled up, counted as far as ``most``."""
+    counted = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE arrival > ? LIMIT ?)"  # noqa: S608 -- names are ours
+    return int(connection.execute(counted, (cursor_id, most)).get)
+
+
+def may_fold(connection: apsw.Connection, state: RollupState) -> bool:
+    """Whether rolling up makes sense: not while a migration carries records over, with numbers behind the cursor."""
+    return state.is_current and not is_migrating(connection)
 
 
 def reset(connection: apsw.Connection, *, tables: str | None = None) -> None:

@@ -1,11 +1,12 @@
 """Roll-ups in SQLite: records are gathered, and what they add is written, with the cursor, in one transaction.
 
 ``gather`` and ``merge`` only read, and take the time they need; ``write`` holds the write lock, and checks that what
-was read is still true. The ingester does all of it at once, in the transaction that stores the records.
+was read is still true. The ingester does all of it at once, in the transaction that stores the records, and mostly
+without reading them again.
 
-Roll-ups lag a few thousand records behind: however small a batch of the ingester is, it touches a row for nearly every
-model, client and error, and writing 1,500 rows five times a second would cost too much. Nobody sees it: readers add the
-records behind the cursor.
+Roll-ups lag a few thousand records behind, or as many as come in some batches: however small a batch of the ingester
+is, it touches a row for nearly every model, client and error. Nobody sees it: readers add the records behind the
+cursor.
 """
 
 import logging
@@ -18,7 +19,7 @@ import msgspec
 import numpy as np
 
 from llm_metrics_proxy.rollups.banks import in_bank
-from llm_metrics_proxy.rollups.columns import chosen, of_rows
+from llm_metrics_proxy.rollups.columns import Columns, chosen, of_rows
 from llm_metrics_proxy.rollups.grains import DAY, DENSE_DAY, DENSE_QUARTER, MINUTE, NO_TIME, QUARTER, Dense
 from llm_metrics_proxy.rollups.groups import (
     BANKS,
@@ -34,21 +35,25 @@ from llm_metrics_proxy.rollups.sketch import Ints
 from llm_metrics_proxy.rollups.state import NOTHING, RollupState
 from llm_metrics_proxy.rollups.tally import ALL_KEYS, RollupPlace, Tally, buckets_in, roll_up
 from llm_metrics_proxy.rollups.values import ALL
-from llm_metrics_proxy.storage.carried import is_migrating
 from llm_metrics_proxy.storage.expressions import rolled_up
-from llm_metrics_proxy.storage.rollup_state import read_state, write_state
+from llm_metrics_proxy.storage.inserted import Behind
+from llm_metrics_proxy.storage.insertion import Values
+from llm_metrics_proxy.storage.rollup_state import FOLD_MOST, may_fold, read_state, write_state
 from llm_metrics_proxy.storage.sqlite_schema import TABLE
 
 FOLD_AT: Final = 4_000  # records behind the cursor at which the ingester rolls up
-FOLD_MOST: Final = 60_000  # above, that is left to the builder, which does it in small steps
-FOLD_AT_ONCE: Final = 10_000  # what is held in memory, about 40 MB
+FOLD_BATCHES: Final = 10  # or, where more come, those of so many batches: two seconds
+FOLD_FULL: Final = 40_000  # or so many
+REMEMBERED_FROM: Final = 100  # records of a batch; fewer are read again, which costs less than making arrays of them
+FOLD_AT_ONCE: Final = 10_000  # what is read, or added up, at a time: about 40 MB
 _SELECT: Final = (
     f"SELECT arrival, {rolled_up(ALL_KEYS, ALL)} FROM {TABLE} "  # noqa: S608 -- names are ours
     "WHERE arrival > ? AND arrival <= ? ORDER BY arrival LIMIT ?"
 )
 _AT: Final = "grain = ? AND level = ? AND bucket = ? AND key = ?"
-_OLD_ROW: Final = f"SELECT requests, succeeded, failed, ones, many FROM rollups WHERE {_AT}"  # noqa: S608
-_OLD_SKETCH: Final = f"SELECT small, large FROM rollup_sketches WHERE {_AT}"  # noqa: S608
+# All that are there of many rows: each with the number that was asked for.
+_OLD_ROWS: Final = f"SELECT ?, requests, succeeded, failed, ones, many FROM rollups WHERE {_AT}"  # noqa: S608
+_OLD_SKETCHES: Final = f"SELECT ?, small, large FROM rollup_sketches WHERE {_AT}"  # noqa: S608
 _ROW: Final = "INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SKETCH: Final = "INSERT OR REPLACE INTO rollup_sketches VALUES (?, ?, ?, ?, ?, ?)"
 
@@ -75,64 +80,85 @@ class Merged(NamedTuple):
     sketches: list[tuple[Any, ...]]
 
 
-def fold_after_insert(connection: Database) -> None:
-    """In the ingester's transaction, after its rows: roll up what has come together.
+class Folding:
+    """What a store calls after each insertion, in its transaction: it rolls up what has come together."""
 
-    A bug in here must not keep records from being stored: this undoes what it wrote, and the builder meets the same bug
-    where people see it. Trouble of the database (``apsw.Error``) is the transaction's.
-    """
-    try:
-        with connection:  # a savepoint
-            _fold(connection)
-    except apsw.Error:
-        raise
-    except Exception:
-        log.exception("records were stored without being rolled up")
+    def __init__(self, batches: int = FOLD_BATCHES) -> None:
+        """``batches``: as ``FOLD_BATCHES``."""
+        self._batches, self._behind = batches, Behind()
 
+    def __call__(self, connection: Database, first: int, columns: Values) -> None:
+        """Records with the arrivals from ``first`` on were inserted.
 
-def _fold(connection: Database) -> None:
-    ((last,),) = connection.execute(f"SELECT max(arrival) FROM {TABLE}")  # noqa: S608
-    state = read_state(connection)
-    if last is None or not may_fold(connection, state):
-        return
-    if state.cursor_id == NOTHING:
-        ((first,),) = connection.execute(f"SELECT min(arrival) FROM {TABLE}")  # noqa: S608
-        behind = last - first + 1
-    else:
-        behind = last - state.cursor_id  # at least as many as there are
-    if behind > FOLD_MOST:
-        return
-    while behind >= FOLD_AT:  # what is left waits for more: a few hundred records touch half as many rows as thousands
-        gathered = gather(connection, read_state(connection), FOLD_AT_ONCE)
-        if not add(connection, gathered) or not gathered.records:
+        A bug in here must not keep records from being stored: this undoes what it wrote, and the builder meets the same
+        bug where people see it. Trouble of the database (``apsw.Error``) is the transaction's.
+        """
+        try:
+            with connection:  # a savepoint
+                self._fold(connection, first, columns)
+        except apsw.Error:
+            raise
+        except Exception:
+            log.exception("records were stored without being rolled up")
+
+    def _fold(self, connection: Database, first: int, columns: Values) -> None:
+        state, size = read_state(connection), len(columns[0])
+        cursor, last = state.cursor_id, first + size - 1
+        if cursor == NOTHING:
+            ((oldest,),) = connection.execute(f"SELECT min(arrival) FROM {TABLE}")  # noqa: S608 -- names are ours
+            cursor = oldest - 1
+        behind = last - cursor  # at least as many as there are
+        if behind > FOLD_MOST or not may_fold(connection, state):
+            self._behind.forget()
             return
-        behind = last - gathered.through
-
-
-def records_behind(connection: Database, cursor_id: int, most: int) -> int:
-    """How many records came after the one up to which all are rolled up, counted as far as ``most``."""
-    counted = f"SELECT count(*) FROM (SELECT 1 FROM {TABLE} WHERE arrival > ? LIMIT ?)"  # noqa: S608 -- names are ours
-    return int(connection.execute(counted, (cursor_id, most)).get)
-
-
-def may_fold(connection: Database, state: RollupState) -> bool:
-    """Whether rolling up makes sense: not while a migration carries records over, with numbers behind the cursor."""
-    return state.is_current and not is_migrating(connection)
+        if size >= REMEMBERED_FROM:
+            self._behind.take(state.epoch, first, columns)
+        else:
+            self._behind.forget()
+        if behind < max(FOLD_AT, min(self._batches * size, FOLD_FULL, FOLD_MOST - size)):
+            return
+        known = None if cursor < state.kept_through_id else self._behind.after(state.epoch, cursor, FOLD_AT_ONCE)
+        if known is None:
+            gathered = gather(connection, state, behind)
+        else:
+            gathered = _gathered(connection, state, last, behind, known)
+        add(connection, gathered)
+        self._behind.forget()
 
 
 def gather(connection: Database, state: RollupState, records: int, through: int = 2**63 - 1) -> Gathered:
     """What the next records after the cursor add, at most that many. Raises ``apsw.Error``."""
-    rows = list(connection.execute(_SELECT, (state.cursor_id, through, records)))
-    columns = of_rows(rows, ALL_KEYS, ALL, behind=1)
-    if rows and state.kept_before > NOTHING and rows[0][0] <= state.kept_through_id:
-        ids = np.array([row[0] for row in rows], np.int64)
-        is_kept = (columns.minute != NO_TIME) & (columns.minute < state.kept_before) & (ids <= state.kept_through_id)
-        columns = chosen(columns, ~is_kept)
-    last = rows[-1][0] if rows else state.cursor_id
-    days = {day: _is_dense(connection, day) for day in buckets_in(columns, DAY)}
-    quarters = {quarter for quarter in buckets_in(columns, QUARTER) if _has_minutes(connection, quarter)}
-    dense = Dense(quarters, {day for day, is_dense in days.items() if is_dense})
-    return Gathered(state.epoch, state.cursor_id, last, len(rows), days, roll_up(columns, dense))
+    pieces: list[Columns] = []
+    last, left, more = state.cursor_id, records, True
+    while left and more:
+        asked = min(left, FOLD_AT_ONCE)
+        rows = list(connection.execute(_SELECT, (last, through, asked)))
+        more, left = len(rows) == asked, left - len(rows)
+        if rows:
+            pieces.append(_without_kept(of_rows(rows, ALL_KEYS, ALL, behind=1), [row[0] for row in rows], state))
+            last = rows[-1][0]
+    return _gathered(connection, state, last, records - left, pieces)
+
+
+def _without_kept(columns: Columns, arrivals: list[int], state: RollupState) -> Columns:
+    """Without the records of days whose roll-ups are all there is of them."""
+    if state.kept_before == NOTHING or arrivals[0] > state.kept_through_id:
+        return columns
+    is_kept = (columns.minute != NO_TIME) & (columns.minute < state.kept_before)
+    return chosen(columns, ~(is_kept & (np.array(arrivals, np.int64) <= state.kept_through_id)))
+
+
+def _gathered(
+    connection: Database, state: RollupState, through: int, records: int, pieces: Sequence[Columns]
+) -> Gathered:
+    days = {day: _is_dense(connection, day) for day in {day for piece in pieces for day in buckets_in(piece, DAY)}}
+    quarters = {quarter for piece in pieces for quarter in buckets_in(piece, QUARTER)}
+    dense = Dense(
+        {quarter for quarter in quarters if _has_minutes(connection, quarter)},
+        {day for day, is_dense in days.items() if is_dense},
+    )
+    tallies = [tally for piece in pieces for tally in roll_up(piece, dense)]
+    return Gathered(state.epoch, state.cursor_id, through, records, days, tallies)
 
 
 def _is_dense(connection: Database, day: int) -> bool:
@@ -179,10 +205,15 @@ def merge(connection: Database, gathered: Gathered) -> Merged:
     """Read the rows that are touched, and add. Raises ``apsw.Error``."""
     rows: list[tuple[Any, ...]] = []
     sketches: list[tuple[Any, ...]] = []
+    by_grain: dict[int, list[Tally]] = {}  # one after the other: what is held at once stays small
+    for tally in gathered.tallies:
+        if tally.places:
+            by_grain.setdefault(tally.places[0].grain, []).append(tally)
     for bank in BANKS:
-        parts = [part for tally in gathered.tallies if (part := in_bank(tally, bank)).places]
-        if parts:
-            _merge_bank(connection, bank, parts, rows, sketches)
+        for tallies in by_grain.values():
+            parts = [part for tally in tallies if (part := in_bank(tally, bank)).places]
+            if parts:
+                _merge_bank(connection, bank, parts, rows, sketches)
     return Merged(gathered, rows, sketches)
 
 
@@ -237,21 +268,19 @@ def _merge_bank(
     for found, tally in zip(numbers, tallies, strict=True):
         for column, added in enumerate((tally.requests, tally.succeeded, tally.failed)):
             np.add.at(counts[:, column], found, added)
-    execute = connection.execute
-    there = [(number, row) for number, at in enumerate(ats) for row in execute(_OLD_ROW, at)]
-    for number, row in there:
-        counts[number] += row[:3]
-    old = unpack_cells([row[3:] for _, row in there], _numbers(there), bank)
+    there = list(connection.executemany(_OLD_ROWS, [(number, *at) for number, at in enumerate(ats)]))
+    counts[_numbers(there)] += np.array([row[1:4] for row in there], np.int64).reshape(-1, 3)
+    old = unpack_cells([row[4:] for row in there], _numbers(there), bank)
     packed = pack_cells(joined(NO_CELLS, [*cells, old]).reduced(), len(ats))
     rows += [(*at, *count, *bytes_) for at, count, bytes_ in zip(ats, counts.tolist(), packed, strict=True)]
 
     new = joined(NO_BINS, bins)
     touched = np.unique(new.group).tolist()
-    there = [(number, row) for number in touched for row in execute(_OLD_SKETCH, ats[number])]
-    old_bins = unpack_bins([row for _, row in there], _numbers(there), bank)
+    there = list(connection.executemany(_OLD_SKETCHES, [(number, *ats[number]) for number in touched]))
+    old_bins = unpack_bins([row[1:] for row in there], _numbers(there), bank)
     all_bytes = pack_bins(joined(NO_BINS, [new, old_bins]).reduced(), len(ats))
     sketches += [(*ats[number], *all_bytes[number]) for number in touched]
 
 
-def _numbers(there: Sequence[tuple[int, Any]]) -> Ints:
-    return np.array([number for number, _ in there], np.int64)
+def _numbers(there: Sequence[tuple[Any, ...]]) -> Ints:
+    return np.array([row[0] for row in there], np.int64)

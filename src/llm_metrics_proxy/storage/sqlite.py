@@ -4,7 +4,7 @@ apsw brings a current SQLite: releases before 3.51.3 can corrupt a WAL database,
 drop each other's POSIX locks on the same file. So Python's own module must not be used anywhere, tests included.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +13,10 @@ import apsw
 
 from llm_metrics_proxy.errors import RecordsRefusedError
 from llm_metrics_proxy.machine import host_name
-from llm_metrics_proxy.storage.base import SqlValue
+from llm_metrics_proxy.storage.base import ByColumn, SqlValue
 from llm_metrics_proxy.storage.connection import snapshot
 from llm_metrics_proxy.storage.control import Admit, ControlStore, Rows
-from llm_metrics_proxy.storage.insertion import insert
+from llm_metrics_proxy.storage.insertion import AfterInsert, insert
 from llm_metrics_proxy.storage.read_pool import Explain, ReadPool, SqliteSnapshot, statement_log
 from llm_metrics_proxy.storage.report_shapes import ReportShapes
 
@@ -32,11 +32,11 @@ class SqliteStore(ControlStore):
         *,
         host: str | None = None,
         admit: Admit | None = None,
-        after_insert: Callable[[apsw.Connection], None] | None = None,
+        after_insert: AfterInsert | None = None,
     ) -> None:
         """``path`` and ``admit``: as ``ControlStore`` takes them. ``host``: whose records these are; by default this
-        machine's name. ``after_insert`` is called in the transaction that stores records, after its rows: the
-        roll-ups' part of it.
+        machine's name. ``after_insert`` is called in the transaction that stores records, after its rows, with the
+        arrival of the first one and their values by column: the roll-ups' part of it.
         """
         self._host = host_name() if host is None else host
         self._after_insert = after_insert
@@ -47,12 +47,13 @@ class SqliteStore(ControlStore):
 
     def _keep(self, connection: apsw.Connection, first: int, rows: Rows) -> None:
         """All rows are tried, so that ``RecordsRefusedError`` names all that cannot be inserted."""
-        refused = insert(connection, first, self._host, rows, self._shapes.stored)
+        columns = ByColumn.of(rows).columns
+        refused = insert(connection, first, self._host, columns, self._shapes.stored)
         if refused:
             raise RecordsRefusedError(refused)
         self._shapes.save()
         if self._after_insert is not None:
-            self._after_insert(connection)
+            self._after_insert(connection, first, columns)
 
     def _taken_back(self) -> None:
         if self.is_open:

@@ -18,7 +18,8 @@ The rules:
   first. If it refuses, everything stays as it is. Either way the state file says what became of it.
 
 A process image of its own: ``become`` replaces the command that read the settings, whose libraries take 25 MiB that
-nobody would use again.
+nobody would use again. The children are forks of it (``forked``): it loads once what all of them need, a third of their
+memory is one and the same, and none has to start an interpreter.
 """
 
 from llm_metrics_proxy.supervisor.child import LONGEST_DELAY_S, restart_delay_s
@@ -30,6 +31,7 @@ from llm_metrics_proxy.supervisor.launch_plan import (
     ReloadAnswer,
     ReloadRequest,
     become,
+    command,
 )
 from llm_metrics_proxy.supervisor.state_file import SupervisorState, running
 
@@ -43,6 +45,7 @@ __all__ = [
     "ReloadRequest",
     "SupervisorState",
     "become",
+    "command",
     "restart_delay_s",
     "running",
 ]

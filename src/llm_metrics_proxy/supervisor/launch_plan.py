@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Final, NoReturn
 
 import msgspec
+
+from llm_metrics_proxy import descriptors
 
 SUPERVISOR: Final = "llm_metrics_proxy.supervisor"  # as its command line has it
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -17,7 +18,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One process to keep running."""
 
     name: str
-    argv: list[str]
+    module: str  # of Python, run as `python -m` does
     options_json: str  # one line for its standard input
     fds: list[int] = []  # descriptors that it inherits, under the same numbers
     stop_group: int = 0  # lower groups are stopped first
@@ -56,6 +57,7 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the supervisor needs to know."""
 
     children: list[ChildSpec]
+    preloaded: list[str] = []  # modules that are loaded once, before the children are made
     listen_fds: list[int] = []  # closed when stopping begins, so that clients are refused instead of kept waiting
     scoreboard_fd: int | None = None
     log_level: str = "info"
@@ -69,7 +71,7 @@ def become(plan: LaunchPlan, announce: Callable[[], None]) -> NoReturn:
 
     ``announce`` says that it starts. From then on a signal stops it as it stops the supervisor.
     """
-    plan_fd = nameless_file()
+    plan_fd = descriptors.nameless_file()
     with os.fdopen(os.dup(plan_fd), "wb") as writer:
         writer.write(msgspec.json.encode(plan))
     handed_over = {plan_fd, *plan.listen_fds, *(fd for child in plan.children for fd in child.fds)}
@@ -82,14 +84,11 @@ def become(plan: LaunchPlan, announce: Callable[[], None]) -> NoReturn:
     announce()
     sys.stdout.flush()
     sys.stderr.flush()
-    argv = [sys.executable, "-P", "-m", SUPERVISOR, str(plan_fd)]
+    argv = command(SUPERVISOR, f"--plan-descriptor={plan_fd}")
     os.execv(sys.executable, argv)  # noqa: S606 -- our own module, started as this program was
 
 
-def nameless_file() -> int:
-    """A descriptor of memory where the system offers that: the plan holds the metrics token."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("plan")
-    fd, path = tempfile.mkstemp(prefix="llm-metrics-proxy-")
-    os.unlink(path)  # noqa: PTH108 -- the descriptor keeps it alive
-    return fd
+def command(module: str, *arguments: str) -> list[str]:
+    """The words that run a module of this program."""
+    # -P: a file json.py in the folder where somebody starts the proxy must not become part of it.
+    return [sys.executable, "-P", "-m", module, *arguments]

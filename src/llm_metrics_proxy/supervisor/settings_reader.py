@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.supervisor.launch_plan import Reload, ReloadAnswer, ReloadRequest, nameless_file
+from llm_metrics_proxy import descriptors
+from llm_metrics_proxy.supervisor.launch_plan import Reload, ReloadAnswer, ReloadRequest
 
 READING_LIMIT_S: Final = 30.0  # half a second on a machine that is not overloaded
 
@@ -20,10 +21,10 @@ class SettingsReader:
         request = ReloadRequest(
             start_json=reload.start_json, options={name: options[name] for name in reload.children if name in options}
         )
-        self._answer = os.fdopen(nameless_file(), "r+b")
+        self._answer = os.fdopen(descriptors.nameless_file(), "r+b")
         self.kill_at_s = time.monotonic() + READING_LIMIT_S
         try:
-            with os.fdopen(nameless_file(), "r+b") as asked:
+            with os.fdopen(descriptors.nameless_file(), "r+b") as asked:
                 asked.write(msgspec.json.encode(request))
                 asked.seek(0)
                 self.process = subprocess.Popen(reload.argv, stdin=asked, stdout=self._answer, start_new_session=True)

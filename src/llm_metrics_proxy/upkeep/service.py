@@ -17,7 +17,7 @@ import apsw
 
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.storage.disk_space import DATABASE, PRUNING_SHARE, DiskWatch
-from llm_metrics_proxy.storage.rollup_store import FOLD_MOST
+from llm_metrics_proxy.storage.rollup_state import FOLD_MOST
 from llm_metrics_proxy.storage.sqlite_schema import store_error
 from llm_metrics_proxy.upkeep.work import Retention, Upkeep, Worked
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_metrics_proxy.migration.batches import Pace, transaction
 from llm_metrics_proxy.migration.retire import drop_some, is_over
@@ -12,18 +12,18 @@ from llm_metrics_proxy.rollups.grains import DAY
 from llm_metrics_proxy.rollups.state import FINGERPRINT, RollupState
 from llm_metrics_proxy.storage.carried import has_old_table
 from llm_metrics_proxy.storage.connection import Access, connect, snapshot, used_bytes
-from llm_metrics_proxy.storage.retention import oldest_day, prune_some
-from llm_metrics_proxy.storage.rollup_state import begin_anew, clear_some, read_state
-from llm_metrics_proxy.storage.rollup_store import (
+from llm_metrics_proxy.storage.rollup_state import (
     FOLD_MOST,
-    Merged,
-    gather,
+    begin_anew,
+    clear_some,
     may_fold,
-    merge,
+    read_state,
     records_behind,
-    write,
 )
 from llm_metrics_proxy.storage.server_samples import has_old_samples, roll_down_or_prune
+
+if TYPE_CHECKING:
+    from llm_metrics_proxy.storage.rollup_store import Merged
 
 _MOST: Final = 5_000  # records in memory at once
 # Rolled up at once even where writing takes too long: 5 records touch 70 rows, 500 touch 1,000. On a machine that is
@@ -62,6 +62,7 @@ class Upkeep:
         self._rolling = Pace(batch_lock_ms, least=_LEAST)
         self._sampling = Pace(batch_lock_ms)
         self._clearing, self._pruning, self._dropping = (Pace(batch_lock_ms) for _ in range(3))
+        self._cursor: int | None = None  # up to which all was rolled up when leftovers were last looked for
         pragmas = {"cache_size": -_CACHE_KIB}
         self._connection = connect(path, Access.WRITE, busy_ms=1000, pragmas=pragmas)
 
@@ -82,7 +83,8 @@ class Upkeep:
         return records_behind(self._connection, self.state().cursor_id, FOLD_MOST + 1)
 
     def step(self, *, leftovers: bool) -> Worked:
-        """Do the next piece of work. ``leftovers``: roll up records too that the ingester would take along later.
+        """Do the next piece of work. ``leftovers``: roll up records too that the ingester would take along later, if it
+        took none along since this was last asked for.
 
         Raises ``apsw.Error``; what was committed is whole.
         """
@@ -95,20 +97,33 @@ class Upkeep:
             with transaction(connection, self._clearing):
                 clear_some(connection, self._clearing.records)
             return Worked.CLEARED
+        leftovers = leftovers and self._is_idle_at(state.cursor_id)
         if may_fold(connection, state) and (behind := self.behind()) and (leftovers or behind > FOLD_MOST):
             return self._roll_up(self._merged())
         return self.prune()
 
-    def _merged(self) -> Merged:
+    def _is_idle_at(self, cursor: int) -> bool:
+        """Whether the ingester has rolled up nothing since the last look."""
+        before, self._cursor = self._cursor, cursor
+        return before is None or cursor <= before  # a reset moves it back
+
+    def _merged(self) -> "Merged":
         """What comes next, from one state of the database; nobody waits meanwhile."""
+        from llm_metrics_proxy.storage.rollup_store import gather, merge  # noqa: PLC0415 -- numpy, only if used
+
         connection = self._connection
         with snapshot(connection):
             records = min(self._rolling.records, _MOST)
             return merge(connection, gather(connection, self.state(), records))
 
-    def _roll_up(self, merged: Merged) -> Worked:
+    def _roll_up(self, merged: "Merged") -> Worked:
+        from llm_metrics_proxy.storage.rollup_store import write  # noqa: PLC0415 -- as above
+
         with transaction(self._connection, self._rolling):
-            return Worked.ROLLED_UP if write(self._connection, merged) else Worked.OVERTAKEN
+            if not write(self._connection, merged):
+                return Worked.OVERTAKEN
+            self._cursor = merged.gathered.through
+            return Worked.ROLLED_UP
 
     def prune(self) -> Worked:
         """Delete some of what an undo would need, of what servers said, or of the records, whose time is over.
@@ -130,6 +145,8 @@ class Upkeep:
             return Worked.NOTHING
         before = self._prunable_before()
         if before is not None:
+            from llm_metrics_proxy.storage.retention import prune_some  # noqa: PLC0415 -- as above
+
             with transaction(self._connection, self._pruning):
                 if prune_some(self._connection, before, self._pruning.records):
                     return Worked.PRUNED
@@ -139,6 +156,8 @@ class Upkeep:
         """The end of the oldest day, if its records are due for deletion; days that are not over stay."""
         if not self._retention.days and not self._retention.max_bytes:
             return None
+        from llm_metrics_proxy.storage.retention import oldest_day  # noqa: PLC0415 -- as above
+
         oldest = oldest_day(self._connection)
         if oldest is None:
             return None

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from llm_metrics_proxy.analytics.source import Source
+from llm_metrics_proxy.analytics.records import Records
 from llm_metrics_proxy.errors import LlmMetricsProxyError
 from llm_metrics_proxy.metrics_service import APP_VERSION
 from llm_metrics_proxy.storage.base import AlertMemory, StoredAlert
@@ -50,8 +50,8 @@ class BudgetMessage(msgspec.Struct, frozen=True, kw_only=True):
 class BudgetWatch:
     """``leads``: whether this process keeps states and tells; others only measure, for what they show."""
 
-    def __init__(self, sources: Sequence[Source], leads: Callable[[], bool], clock: Callable[[], float]) -> None:
-        self._sources, self._leads, self._clock = sources, leads, clock
+    def __init__(self, records: Records, leads: Callable[[], bool], clock: Callable[[], float]) -> None:
+        self._records, self._leads, self._clock = records, leads, clock
         self._states: dict[str, BudgetState] | None = None
         self._reports: Mapping[str, BudgetReport] = {}
 
@@ -65,7 +65,7 @@ class BudgetWatch:
         now = self._clock()
         moment = datetime.fromtimestamp(now, UTC)
         try:
-            report, spending = measure_budget(self._sources, rule, moment)
+            report, spending = measure_budget(self._records.sources(), rule, moment)
             if self._leads():
                 self._keep(rule, rules, spending, memory, now)
             else:

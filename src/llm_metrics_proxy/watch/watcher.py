@@ -81,13 +81,13 @@ class Watcher:
     ) -> None:
         """``memory`` makes one store for each thread that needs it. Nothing is measured until ``ready``, and alerts
         only while ``leads`` says that this process does it for all; else it shows what the memory has."""
-        self._records, self._sources = records, records.sources()
+        self._records = records
         self._alert_hours, self._slo_hours = GoodHours(records), GoodHours(records)  # each for its thread
         self._memory = memory
         self._rules = rules
         self._interval_s = interval_s
         self._ready, self._leads, self._windows = ready, leads, windows
-        self._budgets = BudgetWatch(self._sources, leads, clock)
+        self._budgets = BudgetWatch(records, leads, clock)
         self._clock = clock
         self._stop = threading.Event()
         self._deliveries = Deliveries(post, clock, self._stop.is_set)
@@ -183,7 +183,7 @@ class Watcher:
         moment = datetime.fromtimestamp(now, UTC)
         try:
             self._load(memory)
-            value, n = measure_alert(self._sources, self._alert_hours, rule, moment, self._windows)
+            value, n = measure_alert(self._records.sources(), self._alert_hours, rule, moment, self._windows)
             before = self._states.get(rule.name, AlertState())
             after, change = step(rule, before, rule.holds(value, n), now)
             if after != before or rule.name not in self._states:
@@ -256,7 +256,7 @@ class Watcher:
         """Measure it. Trouble is shown with the last numbers, and gives no reason to hurry."""
         try:
             now = datetime.fromtimestamp(self._clock(), UTC)
-            report = measure_slo(self._sources, self._slo_hours, rule, now)
+            report = measure_slo(self._records.sources(), self._slo_hours, rule, now)
         except (LlmMetricsProxyError, OSError) as error:
             last = self._slo_reports.get(rule.name, unmeasured(rule))
             report = msgspec.structs.replace(last, error=str(error))

@@ -4,13 +4,14 @@ At least once: a message whose answer was lost is sent again, with the same id. 
 it was taken. Redirections are not followed, and no proxy of the environment is used: the address is that of the file.
 """
 
-import http.client
 import ssl
-import urllib.error
-import urllib.request
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from llm_metrics_proxy import tls_reasons
+
+if TYPE_CHECKING:
+    from urllib.request import OpenerDirector
 
 TIMEOUT_S: Final = 5.0
 RETRY_FIRST_S: Final = 2.0
@@ -18,20 +19,27 @@ RETRY_LONGEST_S: Final = 300.0
 GIVE_UP_S: Final = 86_400.0
 
 
-class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """The answer stands as it is: not 2xx."""
+@cache
+def _opener() -> "OpenerDirector":
+    import urllib.request  # noqa: PLC0415 -- half a megabyte for who has a webhook
 
+    class NoRedirection(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            """The answer stands as it is: not 2xx."""
 
-_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirection())
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirection())
 
 
 def post(url: str, body: str, event_id: str, *, timeout_s: float = TIMEOUT_S) -> str | None:
     """Post JSON; why it was not taken, or ``None``. The reason never holds the address."""
+    import http.client  # noqa: PLC0415 -- as above
+    import urllib.error  # noqa: PLC0415
+    import urllib.request  # noqa: PLC0415
+
     headers = {"Content-Type": "application/json", "Idempotency-Key": event_id, "User-Agent": "llm-metrics-proxy"}
     request = urllib.request.Request(url, body.encode(), headers, method="POST")  # noqa: S310 -- http or https: config
     try:
-        with _OPENER.open(request, timeout=timeout_s) as answer:
+        with _opener().open(request, timeout=timeout_s) as answer:
             status = answer.status
     except urllib.error.HTTPError as error:
         status = error.code

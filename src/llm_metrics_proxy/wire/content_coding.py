@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import brotli  # type: ignore[import-untyped]
-import zstandard
+
+from llm_metrics_proxy.zstandard import zstd
 
 # Against decompression bombs. Real answers expand up to about 20 times; a stream of one repeated token 100 times.
 MAX_FEED_BYTES: Final = 16 * 1024 * 1024  # decoded from the bytes of one feed
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024  # decoded in all, before the ratio is checked
 MAX_RATIO: Final = 200
 
-_STEP_BYTES: Final = 1024 * 1024  # decoded at once, where the library takes a limit
-_ZSTD_INPUT_BYTES: Final = 256  # zstandard takes none; one block of 128 KiB needs 4 bytes, so a step gives 8 MiB
-_ZSTD_WINDOW_BYTES: Final = 8 * 1024 * 1024  # RFC 9659 section 3: the largest window that a sender may use in HTTP
+_STEP_BYTES: Final = 1024 * 1024  # decoded at once
+_ZSTD_WINDOW_LOG: Final = 23  # 8 MiB. RFC 9659 section 3: the largest window that a sender may use in HTTP
 _MAX_CODINGS: Final = 3
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
@@ -28,7 +28,7 @@ class _TooLargeError(Exception):
     """A decoded copy grew beyond the limits."""
 
 
-_CORRUPT: Final = (zlib.error, brotli.error, zstandard.ZstdError, _TooLargeError)
+_CORRUPT: Final = (zlib.error, brotli.error, zstd.ZstdError, _TooLargeError)
 
 
 class _Coding(Protocol):
@@ -99,12 +99,20 @@ class _Zstd:
     """One frame or several; skippable frames give nothing."""
 
     def __init__(self) -> None:
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
-        self._frames = decompressor.decompressobj(read_across_frames=True)
+        self._frame = _zstd_frame()
 
     def steps(self, data: bytes) -> Iterator[bytes]:
-        for start in range(0, len(data), _ZSTD_INPUT_BYTES):
-            yield self._frames.decompress(data[start : start + _ZSTD_INPUT_BYTES])
+        while data:
+            if self._frame.eof:
+                self._frame = _zstd_frame()
+            yield self._frame.decompress(data, _STEP_BYTES)
+            while not (self._frame.eof or self._frame.needs_input):
+                yield self._frame.decompress(b"", _STEP_BYTES)
+            data = self._frame.unused_data
+
+
+def _zstd_frame() -> zstd.ZstdDecompressor:
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
 
 
 _CODINGS: Final[dict[bytes, Callable[[], _Coding]]] = {

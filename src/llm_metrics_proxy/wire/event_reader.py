@@ -95,22 +95,22 @@ class EventReader(ABC):
     def feed(self, data: bytes) -> int:
         """Take the next bytes; return what they showed as ``SAW_*`` bits."""
         form = self._form
-        if form is not None and form.fits(data) and (self._at_boundary or self._framer.at_boundary):
-            self._at_boundary = True  # and it stays there: the framer never sees this event
-            self.content_chunks += 1
-            return self._form_bits
-        self._at_boundary = False
-        seen = 0
-        events = self._framer.feed(data)
-        for event in events:
-            self.only_text = False
-            seen |= self._take(event)
-        if self._tries and len(events) == 1 and self.only_text and seen in _ONLY_TEXT:
-            self._tries -= 1
-            form = Form.of(data, self.rules)
-            if form is not None:  # else the one before may fit again: a line break or an umlaut came between
-                self._form, self._form_bits = form, seen
-        return seen
+        if form is not None and (self._at_boundary or self._framer.at_boundary):
+            count, stop = form.run(data)
+            if count:
+                self.content_chunks += count
+                self._at_boundary = True  # and it stays there: the framer never sees these events
+                return self._form_bits if stop == len(data) else self._form_bits | self._read(data[stop:])
+        return self._read(data)
+
+    def feed_alike(self, pieces: list[bytes]) -> int:
+        """Take pieces that all show the same, which is returned; 0: none was taken, ``feed`` must look at each."""
+        form = self._form
+        if form is None or not (self._at_boundary or self._framer.at_boundary) or not form.are_alike(pieces):
+            return 0
+        self._at_boundary = True
+        self.content_chunks += len(pieces)
+        return self._form_bits
 
     def finish(self) -> ResponseFacts:
         """The facts, whether the stream ended well or broke off."""
@@ -136,6 +136,21 @@ class EventReader(ABC):
     def member_error_seen(self, value: object) -> int:
         """An event that has an ``error``, of any shape."""
         return self.error_seen(error_in_body({"error": value}))
+
+    def _read(self, data: bytes) -> int:
+        """Frame and decode."""
+        self._at_boundary = False
+        seen = 0
+        events = self._framer.feed(data)
+        for event in events:
+            self.only_text = False
+            seen |= self._take(event)
+        if self._tries and len(events) == 1 and self.only_text and seen in _ONLY_TEXT:
+            self._tries -= 1
+            form = Form.of(data, self.rules)
+            if form is not None:  # else the one before may fit again: a line break or an umlaut came between
+                self._form, self._form_bits = form, seen
+        return seen
 
     def _take(self, event: SseEvent) -> int:
         data = event.data

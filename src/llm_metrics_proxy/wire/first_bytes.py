@@ -30,6 +30,7 @@ from llm_metrics_proxy.wire.framing import (
 from llm_metrics_proxy.wire.judgement import is_settled, judged
 from llm_metrics_proxy.wire.ndjson import NdjsonReader
 from llm_metrics_proxy.wire.sse import SseReader
+from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 _FRAMES: Final[dict[BodyFraming, type[SseReader | NdjsonReader]]] = {
     EVENTS: SseReader,
@@ -114,20 +115,7 @@ class FirstBytes:
     def finish(self) -> ResponseFacts:
         """The facts of a body that ended before anything was chosen, or that nobody reads."""
         if self.framing is None:
-            held = self._held
-            dialect = self.dialect
-            if self._in_line and type(held) is bytes and held[0] == _BRACE and self.promised is not LINES:
-                make = dialect.body_reader
-                if make is not None and not dialect.raw and not dialect.readers:
-                    # a whole answer in one piece, by far the most: what the lines below would do with it
-                    self.framing = DOCUMENT
-                    self.reader = reader = make()
-                    read_body: Callable[[bytes], ResponseFacts] | None = getattr(reader, "read_body", None)
-                    if read_body is not None:
-                        return read_body(held)
-                    reader.feed(held)
-                    return reader.finish()
-            held = bytes(held)
+            held = bytes(self._held)
             document = DOCUMENT if self._in_line and self.promised is not LINES else self._document
             rest = self._choose(held, document or self._frame(held, ended=True), ended=True)
             if self.reader is not None:
@@ -207,6 +195,33 @@ def reader_of(dialect: Dialect, framing: BodyFraming, promised: BodyFraming | No
             reader.frame_by(_FRAMES[framing])
         return reader
     return dialect.body_reader() if framing in _DOCUMENTS and dialect.body_reader is not None else None
+
+
+def reader_of_whole(
+    dialect: Dialect | None, status: int, media: bytes
+) -> Callable[[bytes], ResponseFacts | None] | None:
+    """Who reads whole answers with that head at once, as ``FirstBytes`` would, and judges them.
+
+    It says None for what is not a short JSON object in one line, or is odd: a closer look will tell. None: there is no
+    such reader.
+    """
+    if dialect is None or dialect.body_reader is None or status != _OK or dialect.raw or dialect.readers:
+        return None
+    reader = dialect.body_reader()
+    if not isinstance(reader, WholeBodyReader) or (PROMISED.get(media) is LINES and dialect.streams is LINES):
+        return None
+    sound, read_whole = dialect, reader.read_whole
+
+    def read(body: bytes) -> ResponseFacts | None:
+        if not body.startswith(b"{") or b"\n" in body or len(body) >= MAX_OPEN_BYTES:
+            return None
+        try:
+            facts = read_whole(body)
+            return facts if facts.finish_reason is not None else judged(sound, DOCUMENT, body, reader, facts)
+        except Exception:  # noqa: BLE001 -- if it is a fault of ours, the closer look meets it again, and it is logged
+            return None
+
+    return read
 
 
 def reader_for(dialect: Dialect | None, status: int, media: bytes) -> ResponseReader | FirstBytes | None:

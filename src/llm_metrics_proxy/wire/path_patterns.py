@@ -11,7 +11,8 @@ would be an endpoint of its own.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
 from typing import Final
 
 from llm_metrics_proxy.wire.dialects import Endpoint
@@ -22,6 +23,7 @@ MAX_PATH_CHARS: Final = 1024  # no endpoint comes near; it bounds the work on ho
 _SEGMENT: Final = r"(?:(?!%(?:25)*(?:2[fF]|5[cC]))[^/\\])+"  # one, however often a server decodes it
 _COLON: Final = "(?::|%3[aA])"
 _ESCAPED_ID: Final = re.escape(ID)
+_NO_WORDS: Final = re.compile(rf"\*\*/|\*|:|{re.escape(ID)}")  # what need not be in a path as it is written
 _ANYTHING: Final = "(?:/.*)?"
 # Ends of what servers, gateways and SDKs put before an operation: /v1, /v1beta, /beta, /openai, a deployment of Azure.
 _API: Final = rf"{_ANYTHING}/(?:v[0-9][a-z0-9.]*|beta|openai|anthropic|openai/deployments/[^/]+)"
@@ -46,6 +48,23 @@ def below_anything(path: str) -> str:
     return f"{start}/{to_regex(path.removeprefix('**/'))}"
 
 
+class PathPlace:
+    """One path of the table, and one way in which it may stand. Its pattern is made when a path first has its
+    words: all patterns at once would be a tenth of a second and 5 MB of every process."""
+
+    def __init__(self, path: str, row: Endpoint, to_pattern: Callable[[], str]) -> None:
+        self.path, self.row, self._to_pattern = path, row, to_pattern
+        self._words = max(_NO_WORDS.split(path), key=len)
+
+    def has(self, path: str) -> bool:
+        """Whether a raw path is this one."""
+        return self._words in path and self._pattern.fullmatch(path) is not None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self._to_pattern())
+
+
 class EndpointFinder:
     """Finds the row of a path: first one that stands alone, then one below a known prefix, then one below anything.
 
@@ -53,49 +72,40 @@ class EndpointFinder:
     """
 
     def __init__(self, endpoints: Iterable[Endpoint], prefixes: Iterable[str]) -> None:
-        rows = tuple(endpoints)
-        self._any = _Table(rows, prefixes)
-        self._by_method = {
-            method: _Table([row for row in rows if row.method == method], prefixes)
-            for method in {r.method for r in rows}
-        }
+        known = tuple(prefixes)
+        written = sorted(((path, row) for row in endpoints for path in row.paths), key=lambda pair: ID in pair[0])
+        below = [pair for pair in written if not pair[0].startswith("/")]
+        self._any = [
+            *(PathPlace(path, row, partial(to_regex, path)) for path, row in written if path.startswith("/")),
+            *(PathPlace(path, row, partial(below_prefixes, path, row.below or known)) for path, row in below),
+            *(PathPlace(path, row, partial(below_anything, path)) for path, row in below),
+        ]
+        self._by_method: dict[str, list[PathPlace]] = {}
+        for place in self._any:
+            self._by_method.setdefault(place.row.method, []).append(place)
 
     def __call__(self, path: str, method: str | None = None) -> Endpoint | None:
         """The row of a raw path without its query, of that method or of whichever is first; None if no row matches."""
-        table = self._any if method is None else self._by_method.get(method)
-        found = None if table is None else table.find(path)
-        return None if found is None else found[1]
+        found = _first(self._any if method is None else self._by_method.get(method, ()), path)
+        return None if found is None else found.row
 
     def shown(self, path: str, method: str) -> str:
         """A raw path as records of that method have it."""
-        table = self._by_method.get(method)
-        if table is None or (found := table.find(path.rstrip("/"))) is None or ID not in found[0]:
+        bare = path.rstrip("/")
+        found = _first(self._by_method.get(method, ()), bare)
+        if found is None or ID not in found.path:
             return path
-        first = self._any.find(path.rstrip("/"))
-        if first is None or ID not in first[0]:
+        first = _first(self._any, bare)
+        if first is None or ID not in first.path:
             return path  # a place, by another method
-        written = found[0].removeprefix("**/").strip("/").split("/")
+        written = found.path.removeprefix("**/").strip("/").split("/")
         sent = path.split("/")
-        behind = len(sent) - len(path.rstrip("/").split("/"))  # of slashes at its end
+        behind = len(sent) - len(bare.split("/"))  # of slashes at its end
         for number, segment in enumerate(reversed(written), 1 + behind):
             if segment == ID:
                 sent[-number] = ID
         return "/".join(sent)
 
 
-class _Table:
-    """Some rows as one pattern."""
-
-    def __init__(self, rows: Iterable[Endpoint], prefixes: Iterable[str]) -> None:
-        written = sorted(((path, row) for row in rows for path in row.paths), key=lambda pair: ID in pair[0])
-        below = [pair for pair in written if not pair[0].startswith("/")]
-        alone = [(to_regex(path), (path, row)) for path, row in written if path.startswith("/")]
-        known = [(below_prefixes(path, row.below or prefixes), (path, row)) for path, row in below]
-        every = alone + known + [(below_anything(path), (path, row)) for path, row in below]
-        self._found = [found for _, found in every]
-        self._pattern = re.compile("|".join(f"({regex})" for regex, _ in every))
-
-    def find(self, path: str) -> tuple[str, Endpoint] | None:
-        """The path as it is written, and its row."""
-        match = self._pattern.fullmatch(path) if len(path) <= MAX_PATH_CHARS else None
-        return None if match is None or match.lastindex is None else self._found[match.lastindex - 1]
+def _first(places: Iterable[PathPlace], path: str) -> PathPlace | None:
+    return next((place for place in places if place.has(path)), None) if len(path) <= MAX_PATH_CHARS else None

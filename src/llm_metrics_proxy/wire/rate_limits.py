@@ -11,7 +11,6 @@ what Claude Code 2.1.197 and Codex 0.171.0 read.
 import re
 from calendar import timegm
 from collections.abc import Mapping
-from email.utils import parsedate_tz
 from typing import Final
 
 _KINDS: Final = ("requests", "tokens")
@@ -137,6 +136,8 @@ def http_date_ms(text: str) -> float | None:
     if len(text) > 40 or text.count(":") != 2:
         return None
     try:
+        from email.utils import parsedate_tz  # noqa: PLC0415 -- 0.8 MB, with the first date
+
         parsed = parsedate_tz(text)
         return None if parsed is None else (timegm(parsed[:9]) - (parsed[9] or 0)) * 1000.0
     except (ValueError, OverflowError, IndexError, TypeError):  # a month or a day that does not exist

@@ -32,6 +32,8 @@ def openai_times(timings: object, stats: object) -> ServerTimes:
 
     LM Studio's ``time_to_first_token`` is left out: it holds more than the prompt's evaluation.
     """
+    if timings is None and stats is None:
+        return None  # nearly always
     if isinstance(timings, Mapping):
         return _known(
             server_prompt_ms=_milliseconds(timings.get("prompt_ms"), 1),

@@ -59,7 +59,9 @@ class SseReader:
     def finish(self) -> list[SseEvent]:
         """The event, if any, whose blank line never came. Its data may be cut short."""
         events: list[SseEvent] = []
-        _read_block(self._blocks.finish(), events)
+        block = self._blocks.finish()
+        if block:
+            _read_block(block, events)
         return events
 
     def _begin(self, data: bytes) -> bytes:

@@ -141,7 +141,7 @@ def _members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
         return read(data)  # type: ignore[no-any-return]
     except UNREADABLE:
         pass
-    mended = mend_surrogates(bytes(data))
+    mended = mend_surrogates(bytes(data).decode("utf-8", "replace").encode())
     try:
         return read(mended)  # type: ignore[no-any-return]
     except UNREADABLE:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from llm_metrics_proxy.wire.tolerant import UNREADABLE, decode_any
+from llm_metrics_proxy.wire.tolerant import UNREADABLE
 
 Reports = Mapping[str, Mapping[str, Any]]  # by where they stood
 
@@ -37,10 +37,9 @@ _NONSENSE: Final = -1  # no amount
 _Word = Annotated[str, msgspec.Meta(max_length=_MAX_WORD_CHARS)]
 _Value = int | float | bool | _Word | None
 _Inner = dict[_Word, _Value | dict[_Word, _Value]]
-_Report = dict[_Word, _Value | _Inner | list[_Value | _Inner]]
-_Plain = dict[_Word, _Report]
+Report = dict[_Word, _Value | _Inner | list[_Value | _Inner]]
+_Plain = dict[_Word, Report]
 _check_plain: Final = msgspec.json.Decoder(_Plain).decode
-_check_report: Final = msgspec.json.Decoder(_Report).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -105,17 +104,10 @@ def kept_text(reports: Mapping[str, Any]) -> str:
     return _cut(_cleaned(reports, _MAX_DEPTH, only_numbers=False))
 
 
-def kept_of_one(where: str, report: msgspec.Raw) -> str | None:
-    """The same of one report that was not decoded yet; None if it is none."""
-    try:
-        text = _encode({where: _check_report(report)})
-        if len(text) <= MAX_REPORT_BYTES:
-            return text.decode()
-    except UNREADABLE:
-        pass
-    reports = UsageReports()
-    reports.take(where, decode_any(report))
-    return reports.text
+def kept_of_one(where: str, report: Report) -> str:
+    """The same of one report that the decoder has checked."""
+    text = _encode({where: report})
+    return text.decode() if len(text) <= MAX_REPORT_BYTES else kept_text({where: report})
 
 
 def _merge(kept: dict[str, Any], report: dict[str, Any], depth: int = _MERGED_DEPTH) -> None:

@@ -38,16 +38,8 @@ class WholeBodyReader(ABC):
         return error_in_body({"error": answer.error}) if answer.error else None
 
     def read_whole(self, data: bytes) -> ResponseFacts:
-        """The facts of a body that is whole. Raises ``UNREADABLE`` if it is not, or odd."""
+        """The facts of a body that is whole, whatever was read before. Raises ``UNREADABLE`` if it is not, or odd."""
         return self._facts_of(decoder_of(self.kind)(data))
-
-    def read_body(self, body: bytes) -> ResponseFacts:
-        """The facts of a body that is all here: as ``feed`` and ``finish`` would say it, by a shorter way."""
-        try:
-            return self.read_whole(body)
-        except UNREADABLE:
-            self.feed(body)
-            return self.finish()
 
     def feed(self, data: bytes) -> int:
         """Take the next bytes. A body that is whole in its first piece shows its bits here, any other only facts."""

@@ -55,6 +55,11 @@ def test_bash_knows_verbs_flags_and_values(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     assert sorted(in_bash("serve", "--config", "a")) == ["a file.toml", "a folder"]
     assert in_bash("serve", "--data-dir", "a") == ["a folder"]
+    assert sorted(in_bash("upgrade-check", "a")) == ["a file.toml", "a folder"]
+    assert in_bash("upgrade-check", "--js") == ["--json"]
+    assert {"bash", "zsh", "fish"} < set(in_bash("completion", ""))
+    assert in_bash("completion", "f") == ["fish"]
+    assert in_bash("backup", "verify", "a") == []
 
 
 def test_bash_completes_when_a_person_presses_tab(tmp_path: Path) -> None:
@@ -86,6 +91,11 @@ def test_zsh_completes_when_a_person_presses_tab(tmp_path: Path) -> None:
         terminal.wait_for("--log-format\x1b[1m=")
         terminal.type("\x15llmmp config check --wor\t")
         terminal.wait_for("--workers\x1b[1m=")
+        (tmp_path / "other.whl").touch()
+        terminal.type("\x15llmmp upgrade-check oth\t")
+        terminal.wait_for("upgrade-check other.whl")
+        terminal.type("\x15llmmp completion fi\t")
+        terminal.wait_for("completion fish")
         terminal.type("\x15\x04")
 
 
@@ -119,6 +129,9 @@ def test_fish_knows_verbs_flags_values_and_what_they_mean(tmp_path: Path) -> Non
     assert "--demo-traffic" in in_fish("llmmp serve --de", tmp_path)
     (tmp_path / "my.toml").touch()
     assert "my.toml" in in_fish("llm-metrics-proxy serve --config my", tmp_path)
+    assert "my.toml" in in_fish("llm-metrics-proxy upgrade-check my", tmp_path)
+    assert in_fish("llm-metrics-proxy completion ", tmp_path).keys() == {"bash", "zsh", "fish"}
+    assert in_fish("llm-metrics-proxy backup verify my", tmp_path) == {}
 
 
 def test_every_verb_and_flag_is_in_the_tree_with_words() -> None:

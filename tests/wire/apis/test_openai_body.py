@@ -77,6 +77,13 @@ def test_a_refusal_is_told_beside_a_common_end(more: dict[str, Any]) -> None:
         assert (told.finish_reason, told.refused) == (reason, is_told)
 
 
+def test_what_a_choice_reports_counts_in_whole_answers_too() -> None:
+    usage = {"prompt_tokens": 8, "completion_tokens": 3, "total_tokens": 11}
+    choice = {"index": 0, "message": {"content": "Yes"}, "finish_reason": "stop", "usage": usage}
+    told = facts(json.dumps({"model": "kimi", "choices": [choice]}).encode())
+    assert (told.prompt_tokens, told.completion_tokens, told.total_tokens) == (8, 3, 11)
+
+
 def test_one_refusal_among_several_choices_is_told() -> None:
     message = {"role": "assistant", "content": "Yes"}
     choices = [

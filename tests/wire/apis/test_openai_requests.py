@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from llm_metrics_proxy.wire.apis.openai_requests import ChatRequest, CompletionRequest, EmbeddingsRequest
 from llm_metrics_proxy.wire.base import RequestFacts
 from llm_metrics_proxy.wire.requests import ModelRequest
+from llm_metrics_proxy.wire.tolerant import decode
 from tests.wire.cuts import CALM
 
 KINDS = [ChatRequest, CompletionRequest, EmbeddingsRequest]
@@ -74,6 +75,21 @@ def test_any_mixture_of_wrong_types_raises_nothing_and_every_fact_has_its_type(w
     assert type(facts.max_tokens) in (int, type(None))
     assert isinstance(facts.temperature, float | None)
     assert facts.is_streaming is (wrong.get("stream", True) is True)
+
+
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    (None, True, "", "m", "x" * 257, " two\nlines ", 0, -1, 2**40, 2**40 + 1, 2**70, 0.5, 1.0, [], [1, {}], {})
+)
+
+
+@CALM
+@given(st.dictionaries(st.sampled_from((*FULL, "safety_identifier", "conversation")), ODD))
+def test_what_one_pass_reads_is_what_the_careful_way_reads(members: dict[str, Any]) -> None:
+    for request in (members, FULL | members):
+        body = json.dumps(request).encode()
+        careful = decode(ChatRequest, body)
+        assert careful is not None
+        assert ChatRequest.read(body) == careful.facts()
 
 
 def test_max_tokens_counts_when_its_successor_is_absent() -> None:

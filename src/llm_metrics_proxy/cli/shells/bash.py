@@ -67,10 +67,12 @@ def _names(flags: tuple[FlagShape, ...]) -> str:
 
 
 def _offer(line: CommandLine, verb: VerbShape) -> str:
-    words = " ".join(each.name for each in verb.verbs)
+    words = " ".join([*(each.name for each in verb.verbs), *(word for each in verb.arguments for word in each.choices)])
     own = _names(line.own(verb))
     settings = " $settings" if line.takes_all(verb) else ""
-    return f'    {_key(verb.path) or repr("")}) words="{f"{words} " if words else ""}{own}{settings}" ;;\n'
+    paths = [_ACTIONS[each.takes] for each in verb.arguments if each.takes in {Takes.FILE, Takes.FOLDER}]
+    places = "".join(f"[[ $cur == -* ]] || {{ {action}; return; }}; " for action in paths)
+    return f'    {_key(verb.path) or repr("")}) {places}words="{f"{words} " if words else ""}{own}{settings}" ;;\n'
 
 
 def _values(line: CommandLine) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Final
 from llm_metrics_proxy.cli.shells.tree import (
     PROGRAM,
     SHORT_NAME,
+    ArgumentShape,
     CommandLine,
     FlagShape,
     Takes,
@@ -42,6 +43,7 @@ def script(line: CommandLine) -> str:
     parts = [_HEAD % " ".join(_key(verb) for verb in verbs if verb.path)]
     for verb in verbs:
         parts += [f"{_at([verb])} -a {each.name} -d {_quoted(each.summary)}\n" for each in verb.verbs]
+        parts += [f"{_at([verb])}{value}\n" for each in verb.arguments if (value := _value(each, by_place=True))]
     shared: dict[FlagShape, list[VerbShape]] = {}
     for verb in verbs:
         for flag in verb.flags:
@@ -61,14 +63,19 @@ def _at(verbs: Iterable[VerbShape]) -> str:
 
 def _flag(flag: FlagShape) -> str:
     names = "".join(f" -l {name[2:]}" if name.startswith("--") else f" -s {name[1:]}" for name in flag.names)
-    value = {
+    return f"{names}{_value(flag)} -d {_quoted(first_sentence(flag.help))}"
+
+
+def _value(of: FlagShape | ArgumentShape, *, by_place: bool = False) -> str:
+    """What may follow a flag, or stand ``by_place``; there files are offered only where it takes some."""
+    alone, needed = ("", "") if by_place else (" -x", " -r")
+    return {
         Takes.NOTHING: "",
-        Takes.TEXT: " -x",
-        Takes.FILE: " -r -F",
-        Takes.FOLDER: ' -x -a "(__fish_complete_directories)"',
-        Takes.CHOICE: f" -x -a {_quoted(' '.join(flag.choices))}",
-    }[flag.takes]
-    return f"{names}{value} -d {_quoted(first_sentence(flag.help))}"
+        Takes.TEXT: alone,
+        Takes.FILE: f"{needed} -F",
+        Takes.FOLDER: f'{alone} -a "(__fish_complete_directories)"',
+        Takes.CHOICE: f"{alone} -a {_quoted(' '.join(of.choices))}",
+    }[of.takes]
 
 
 def _quoted(text: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from enum import Enum, StrEnum
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from llm_metrics_proxy.config.table import CONFIG_FLAG, SettingRow, rows
@@ -16,7 +17,7 @@ _NOTE: Final = re.compile(r"\s*\[(?:default|env):[^]]*\]")
 
 
 class Takes(StrEnum):
-    """What may follow a flag."""
+    """What may follow a flag, or stand at a place."""
 
     NOTHING = "nothing"
     TEXT = "text"
@@ -43,6 +44,9 @@ class ArgumentShape(NamedTuple):
     metavar: str
     help: str
     required: bool
+    takes: Takes = Takes.TEXT
+    choices: tuple[str, ...] = ()
+    repeats: bool = False
 
 
 class VerbShape(NamedTuple):
@@ -123,7 +127,9 @@ def _verb(command: Any, path: tuple[str, ...]) -> VerbShape:
             continue
         if not each.opts[0].startswith("-"):
             name = each.metavar or each.name.upper()
-            arguments.append(ArgumentShape(name, plain(each.help or ""), each.required))
+            takes, choices = _value(each, None)
+            repeats = each.nargs != 1
+            arguments.append(ArgumentShape(name, plain(each.help or ""), each.required, takes, choices, repeats))
             continue
         flags += _flags(each, table.get(each.name))
     flags.append(FlagShape(("--help", "-h"), "Show this message and exit.", Takes.NOTHING))
@@ -155,10 +161,11 @@ def _with_default(option: Any) -> str:
     return text
 
 
-def _value(option: Any, row: SettingRow | None) -> tuple[Takes, tuple[str, ...]]:
-    kind = option.type_descriptor.annotation
-    metavar = option.metavar or ""
-    if option.is_flag:
+def _value(given: Any, row: SettingRow | None) -> tuple[Takes, tuple[str, ...]]:
+    """Of an option, or of an argument by its place."""
+    kind = given.type_descriptor.annotation
+    metavar = given.metavar or ""
+    if getattr(given, "is_flag", False):
         return Takes.NOTHING, ()
     if row is not None and row.choices:
         return Takes.CHOICE, row.choices
@@ -168,6 +175,6 @@ def _value(option: Any, row: SettingRow | None) -> tuple[Takes, tuple[str, ...]]
         return Takes.CHOICE, tuple(metavar.split("|"))
     if row is not None and row.is_path:
         return (Takes.FOLDER if row.name.endswith("_dir") else Takes.FILE), ()
-    if metavar in {"FILE", "PATH"} or CONFIG_FLAG in option.opts:
+    if metavar in {"FILE", "PATH"} or CONFIG_FLAG in given.opts or (kind is Path and not metavar):
         return Takes.FILE, ()
     return (Takes.FOLDER if metavar == "FOLDER" else Takes.TEXT), ()

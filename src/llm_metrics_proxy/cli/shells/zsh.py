@@ -6,6 +6,7 @@ from typing import Final
 from llm_metrics_proxy.cli.shells.tree import (
     PROGRAM,
     SHORT_NAME,
+    ArgumentShape,
     CommandLine,
     FlagShape,
     Takes,
@@ -42,7 +43,7 @@ def _function(line: CommandLine, verb: VerbShape) -> str:
     name = "-".join((_FUNCTION, *verb.path))
     settings = f' "${{{_SETTINGS}[@]}}"' if line.takes_all(verb) else ""
     own = _specs(line.own(verb)).rstrip("\n").replace("\n", " \\\n")
-    arguments = "".join(f" \\\n    {_quoted(f'::{_message(each.metavar)}: ')}" for each in verb.arguments)
+    arguments = "".join(f" \\\n    {_quoted(_argument(each))}" for each in verb.arguments)
     if not verb.verbs:
         return f"{name}() {{\n  _arguments{settings} \\\n{own}{arguments}\n}}\n\n"
     offered = "".join(f"      {_quoted(f'{each.name}:{each.summary}')}\n" for each in verb.verbs)
@@ -67,11 +68,18 @@ def _spec(flag: FlagShape) -> list[str]:
     described = f"[{_BRACKET.sub(_ESCAPED, first_sentence(flag.help))}]" if flag.help else ""
     if flag.takes is Takes.NOTHING:
         return [f"{others}{name}{described}" for name in flag.names]
-    action = f"({' '.join(flag.choices)})" if flag.takes is Takes.CHOICE else _ACTIONS[flag.takes]
-    message = _message(flag.metavar)
+    action, message = _action(flag), _message(flag.metavar)
     return [
         f"{others}{name}{'=' if name.startswith('--') else '+'}{described}:{message}:{action}" for name in flag.names
     ]
+
+
+def _argument(argument: ArgumentShape) -> str:
+    return f"{'*:' if argument.repeats else '::'}{_message(argument.metavar)}:{_action(argument)}"
+
+
+def _action(of: FlagShape | ArgumentShape) -> str:
+    return f"({' '.join(of.choices)})" if of.takes is Takes.CHOICE else _ACTIONS[of.takes]
 
 
 def _message(metavar: str) -> str:

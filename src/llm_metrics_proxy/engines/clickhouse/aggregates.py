@@ -26,7 +26,10 @@ TIMES: Final[Mapping[str, str]] = {
 # The server rounds logarithms towards zero, so that its sketches are right above 1 and off by three times their error
 # below (measured, 26.9). Times a power of two, which changes no digit, all that is measured is above 1.
 SCALE: Final = 2**40
-_MOST: Final = 1e280  # it refuses the whole question for one value near the largest number
+# It refuses a whole question or insertion for one value near the largest number, and for two that are 65,536 of a
+# sketch's steps apart, 569 decades: nearer to zero is zero.
+_MOST: Final = 1e280
+_LEAST: Final = 1e-270
 
 Percentiles = Callable[[Sequence[float], str], str]  # fractions, and SQL of a value -> an aggregate, an array
 
@@ -76,7 +79,8 @@ def sketched(relative_error: float) -> Percentiles:
 
 def above_one(value: str) -> str:
     """A value as sketches take it."""
-    return f"if(abs({value}) > {_MOST}, sign({value}) * {_MOST}, toFloat64({value})) * {SCALE}"
+    most = f"abs({value}) > {_MOST}, sign({value}) * {_MOST}"
+    return f"multiIf({most}, abs({value}) < {_LEAST}, 0, toFloat64({value})) * {SCALE}"
 
 
 def counted(plan: QueryPlan) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
-import zstandard
 
 from llm_metrics_proxy.engines.clickhouse.claim import Claim, claim
 from llm_metrics_proxy.engines.clickhouse.connection import Connection
@@ -25,6 +24,7 @@ from llm_metrics_proxy.engines.clickhouse.table import HOSTS, NO_TIME, TABLE, co
 from llm_metrics_proxy.errors import StoreBusyError, StoreError
 from llm_metrics_proxy.record import ALL_COLUMNS, REGISTRY
 from llm_metrics_proxy.storage.moved_records import ARRIVAL, HOST, NO_HOST, REQUEST_ID, Row, Span
+from llm_metrics_proxy.zstandard import zstd
 
 _TRIES: Final = 8  # while the server is away or busy: about a minute
 _PAUSE_S: Final = 0.25
@@ -149,7 +149,7 @@ class ClickHouseMoved:
             self._connection.insert(
                 f"INSERT INTO {TABLE} ({_names}) SELECT {_names} FROM input('{_input}') "  # noqa: S608 -- names are ours
                 f"WHERE {self._claim.condition} AND {self._same_table()} FORMAT JSONCompactEachRow",
-                zstandard.ZstdCompressor(level=1).compress(lines),
+                zstd.compress(lines, 1),
                 coding=CODING,
                 settings=READ_SETTINGS,
                 query_id=self._claim.query_id(),

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
-import zstandard
 
 from llm_metrics_proxy.columns import Column
 from llm_metrics_proxy.engines.clickhouse.table import TABLE, column_type
 from llm_metrics_proxy.errors import RecordsRefusedError
 from llm_metrics_proxy.record import APP_VERSION_COLUMN, REGISTRY, ROW_COLUMNS
 from llm_metrics_proxy.storage.base import SqlValue
+from llm_metrics_proxy.zstandard import zstd
 
 CODING: Final = "zstd"  # of HTTP
 COLUMNS: Final = ("arrival", *ROW_COLUMNS)  # of a line; the host is said once
@@ -88,8 +88,7 @@ def joined(payloads: Sequence[bytes]) -> bytes:
     """All of them as one."""
     if len(payloads) == 1:
         return payloads[0]
-    decompress = zstandard.ZstdDecompressor().decompress
-    return _compressed(b"".join(map(decompress, payloads)))
+    return _compressed(b"".join(map(zstd.decompress, payloads)))
 
 
 def request_ids(payload: bytes) -> dict[int, str | None]:
@@ -104,11 +103,11 @@ def renumbered(payload: bytes, numbers: Mapping[int, int]) -> bytes:
 
 
 def _rows(payload: bytes) -> list[list[Any]]:
-    return _decoder.decode_lines(zstandard.ZstdDecompressor().decompress(payload))
+    return _decoder.decode_lines(zstd.decompress(payload))
 
 
 def _compressed(lines: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(lines)
+    return zstd.compress(lines, _LEVEL)
 
 
 def _refused(rows: Sequence[Sequence[SqlValue]]) -> list[tuple[int, str]]:

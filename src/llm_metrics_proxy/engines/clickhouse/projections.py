@@ -78,17 +78,18 @@ _LATENCIES: Final = tuple(name for name in _MAIN if name in _SKETCHED)
 _CLIENT: Final = tuple(name for name in _MAIN if name not in _SKETCHED or _BY[name] == "client")
 # A projection's columns cannot be changed: one with others has another name, and the one before goes (``SUPERSEDED``).
 PROJECTIONS: Final = (
-    Projection("hours_2", (), _ALL, _SKETCHED),
-    Projection("hours_2_by_model", ("model",), _MAIN, _LATENCIES),
-    Projection("hours_2_by_backend", ("backend_name", "backend"), _MAIN, _LATENCIES),
-    Projection("hours_2_by_endpoint", ("endpoint", "is_streaming"), _MAIN, _LATENCIES),
-    Projection("hours_2_by_origin", ("origin",), _CLIENT),
+    Projection("hours_3", (), _ALL, _SKETCHED),
+    Projection("hours_3_by_model", ("model",), _MAIN, _LATENCIES),
+    Projection("hours_3_by_backend", ("backend_name", "backend"), _MAIN, _LATENCIES),
+    Projection("hours_3_by_endpoint", ("endpoint", "is_streaming"), _MAIN, _LATENCIES),
+    Projection("hours_3_by_origin", ("origin",), _CLIENT),
     Projection(
         "hours_by_end", ("outcome", "error_category", "error_type", "error_phase", "status_code", "finish_reason")
     ),
 )
-# Those of 5.0.0 know no savings and no shares of busy time.
-SUPERSEDED: Final = ("hours", "hours_by_model", "hours_by_backend", "hours_by_endpoint", "hours_by_origin")
+_BY_WORDS: Final = ("", "_by_model", "_by_backend", "_by_endpoint", "_by_origin")
+# Those of 5.0.0 know no savings and no shares of busy time; those of 5.1.0 refuse values that are too far apart.
+SUPERSEDED: Final = tuple(f"{name}{words}" for name in ("hours", "hours_2") for words in _BY_WORDS)
 
 
 def added_projections(place: TablePlace, whole: Collection[str] = (), table: str | None = None) -> list[str]:

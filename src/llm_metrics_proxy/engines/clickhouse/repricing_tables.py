@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import msgspec
-import zstandard
 
 from llm_metrics_proxy.engines.clickhouse.connection import Settings, names
 from llm_metrics_proxy.engines.clickhouse.expressions import literal
@@ -29,6 +28,7 @@ from llm_metrics_proxy.engines.clickhouse.table import NO_HOST, NO_TIME, TABLE, 
 from llm_metrics_proxy.errors import StoreBusyError
 from llm_metrics_proxy.record import REGISTRY
 from llm_metrics_proxy.storage.repricing import REPRICED_COLUMNS, PriceChange
+from llm_metrics_proxy.zstandard import zstd
 
 CHANGES: Final = "record_repricings"  # what each run found in a record, and what it put there
 COLUMNS: Final = REPRICED_COLUMNS  # never the share of the time, by which own machines are priced
@@ -92,7 +92,7 @@ class Repriceable:
         self._connection.insert(
             f"INSERT INTO {CHANGES} ({names(tuple(kinds))}) SELECT {names(tuple(kinds))} FROM input({structure}) "
             f"WHERE {self._lease.condition()} FORMAT JSONCompactEachRow",
-            zstandard.ZstdCompressor(level=1).compress(b"".join(_encoder.encode(line) + b"\n" for line in lines)),
+            zstd.compress(b"".join(_encoder.encode(line) + b"\n" for line in lines), 1),
             coding=CODING,
             settings=READ_SETTINGS,
             query_id=new_query_id(),

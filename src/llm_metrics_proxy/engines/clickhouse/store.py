@@ -61,7 +61,7 @@ class ClickHouseStore(ControlStore):
                 f"{self._outbox.waiting.records:,} records wait for ClickHouse already, as many as store_outbox_bytes "
                 f"allows ({self._shipper.status().error or 'they are being sent'})."
             )
-        new = outbox.Range(first, self._host, len(rows), encoded(first, rows))
+        new = outbox.Range(first, self._host, len(rows), encoded(first, list(rows)))
         outbox.put(connection, new)
         self._kept = (new.records, new.size)
 

@@ -24,7 +24,6 @@ from llm_metrics_proxy.analytics.records import (
 from llm_metrics_proxy.analytics.source import Source
 from llm_metrics_proxy.engines.sqlite import sessions
 from llm_metrics_proxy.engines.sqlite.conditions import ALONG_ARRIVALS, TABLE, Clause, where, within
-from llm_metrics_proxy.engines.sqlite.ordered import OrderedReading
 from llm_metrics_proxy.engines.sqlite.records_source import RecordsSource
 from llm_metrics_proxy.rollups.state import NOTHING, READ_STATE, RollupState
 from llm_metrics_proxy.storage.base import SHORTENED, Reader, Snapshot
@@ -73,6 +72,8 @@ class SqliteRecords:
         """Which records first, and then all of their columns: sorting would carry a hundred of each through the sorter.
 
         Those without a value are a page of their own, along the index on ``timestamp``."""
+        from llm_metrics_proxy.engines.sqlite.ordered import OrderedReading  # noqa: PLC0415 -- as above
+
         with self._reader.snapshot() as now:
             rows: list[Row] = []
             if after is None or after.value is not None:

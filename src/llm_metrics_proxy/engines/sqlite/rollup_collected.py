@@ -18,7 +18,7 @@ from llm_metrics_proxy.rollups.aggregates import NONE, SketchedAggregates, aggre
 from llm_metrics_proxy.rollups.banks import by_bank, stored_grain
 from llm_metrics_proxy.rollups.columns import Columns, of_rows
 from llm_metrics_proxy.rollups.cover import Cover
-from llm_metrics_proxy.rollups.entries import Filled, bins_of, cells_of, slots_by_field
+from llm_metrics_proxy.rollups.entries import Filled, Slotted, bins_of, cells_of
 from llm_metrics_proxy.rollups.grains import VERSION, RollupLevel
 from llm_metrics_proxy.rollups.groups import (
     NO_BINS,
@@ -214,10 +214,9 @@ class Collected:
         self._counts.append((group, counts.astype(np.int64)))
         present, dense = np.unique(group, return_inverse=True)
         filled = Filled.of(columns.fields, self._chosen.moments)
-        self._cells.append(cells_of(filled, dense, np.argsort(dense, kind="stable")).regrouped(present))
-        if self._chosen.sketches:
-            fields = {number: columns.fields[number] for number in self._chosen.sketches}
-            self._bins.append(bins_of(slots_by_field(fields), self._chosen.sketches, group))
+        self._cells.append(cells_of(filled, dense).regrouped(present))
+        sketched = Slotted.of(Filled.of(columns.fields, self._chosen.sketches))
+        self._bins.append(bins_of(sketched, dense).regrouped(present))
 
     def result(self) -> SourceResult:
         """All of it as groups."""

@@ -1,7 +1,7 @@
 """Answers in OpenAI's shape that are one JSON body: chat completions, completions and embeddings, not streamed."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
@@ -10,10 +10,10 @@ from llm_metrics_proxy.wire.apis.openai_usage import counts_in_timings, openai_t
 from llm_metrics_proxy.wire.base import MAX_TEXT_CHARS, ErrorFacts, ResponseFacts
 from llm_metrics_proxy.wire.dialects import Dialect
 from llm_metrics_proxy.wire.error_body import error_facts, minimax_error
-from llm_metrics_proxy.wire.facts import ENDS_OF_TEXT, cut, response_facts, short_text
+from llm_metrics_proxy.wire.facts import cut, response_facts, short_text
 from llm_metrics_proxy.wire.server_times import openai_times
-from llm_metrics_proxy.wire.tolerant import MISSING, UNREADABLE, decoder_of
-from llm_metrics_proxy.wire.usage_reports import UsageReports, kept_of_one
+from llm_metrics_proxy.wire.tolerant import UNREADABLE, decoder_of
+from llm_metrics_proxy.wire.usage_reports import Report, UsageReports, kept_of_one
 from llm_metrics_proxy.wire.whole_body import WholeBodyReader
 
 
@@ -70,27 +70,39 @@ class _ChatAnswer(OpenAIAnswer, gc=False):
     choices: list[_WholeChoice] | None = None
 
 
-class _PlainChoice(_WholeChoice, gc=False):
+# An answer as nearly all are: one choice or none, no refusal, no error, and nothing that few servers add. Anything else
+# fails to decode.
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+
+
+class _PlainMessage(msgspec.Struct, gc=False):
+    tool_calls: list[msgspec.Raw] | None = None
+    function_call: None = None
+    refusal: None = None
+
+
+class _PlainChoice(msgspec.Struct, gc=False):
+    finish_reason: _Text | None = None
+    message: _PlainMessage | None = None
     error: None = None
+    usage: None = None
 
 
-class _PlainChatAnswer(msgspec.Struct, gc=False):
-    """An answer as nearly all are: no error in it, and nothing that few servers add. Anything else fails to decode."""
-
-    model: str | None = None
-    choices: list[_PlainChoice] | None = None
-    usage: msgspec.Raw = MISSING
+class _PlainAnswer(msgspec.Struct, gc=False):
+    model: _Text | None = None
+    choices: Annotated[list[_PlainChoice], msgspec.Meta(min_length=1, max_length=1)] | None = None
+    usage: Report | None = None
     error: None = None
     object: str | None = None
-    id: str | None = None
-    service_tier: str | None = None
+    id: _Text | None = None
+    service_tier: _Text | None = None
     timings: None = None
     stats: None = None
     base_resp: None = None
     x_groq: None = None
 
 
-_decode_plain: Final = decoder_of(_PlainChatAnswer)
+_decode_plain: Final = decoder_of(_PlainAnswer)
 
 
 class OpenAIBodyReader(WholeBodyReader):
@@ -103,10 +115,8 @@ class OpenAIBodyReader(WholeBodyReader):
         try:
             plain = _decode_plain(data)
         except UNREADABLE:
-            plain = None
-        if plain is not None and plain.object != "error":
-            return _plain_facts(plain)
-        return super().read_whole(data)
+            return super().read_whole(data)
+        return super().read_whole(data) if plain.object == "error" else _plain_facts(plain)
 
     def error_of(self, answer: _ChatAnswer) -> ErrorFacts | None:
         """With a successful status: OpenRouter, and servers that send all their errors so."""
@@ -134,37 +144,21 @@ class OpenAIBodyReader(WholeBodyReader):
         )
 
 
-def _plain_facts(answer: _PlainChatAnswer) -> ResponseFacts:
-    """As ``facts_of`` would say it, by the shortest way: nearly every answer that is not streamed passes here."""
-    choices = answer.choices
-    model, answer_id = answer.model, answer.id
-    finish_reason: str | None = None
-    tool_call_count: int | None = None
-    refused = False
-    if choices:
-        if len(choices) == 1:  # what the functions below would say
-            choice = choices[0]
-            finish_reason = choice.finish_reason[:MAX_TEXT_CHARS] if choice.finish_reason else None
-            tool_call_count = 0
-            if (message := choice.message) is not None:
-                if message.tool_calls:
-                    tool_call_count = len(message.tool_calls)
-                elif message.function_call:
-                    tool_call_count = 1
-                refused = bool(message.refusal) and finish_reason in ENDS_OF_TEXT
-        else:
-            finish_reason = _finish_reason(choices)
-            tool_call_count = _tool_call_count(choices)
-            refused = _refused(choices) and finish_reason in ENDS_OF_TEXT
+def _plain_facts(answer: _PlainAnswer) -> ResponseFacts:
+    """As ``facts_of`` would say it, of what the decoder has checked."""
+    finish_reason = tool_call_count = None
+    if answer.choices is not None:
+        choice = answer.choices[0]
+        finish_reason, message = choice.finish_reason, choice.message
+        tool_call_count = 0 if message is None or message.tool_calls is None else len(message.tool_calls)
     return ResponseFacts(
-        response_model=model[:MAX_TEXT_CHARS] if model else None,
+        response_model=answer.model,
         finish_reason=finish_reason,
         terminal=True,
         tool_call_count=tool_call_count,
-        service_tier=cut(answer.service_tier) if answer.service_tier else None,
-        response_id=answer_id[:MAX_TEXT_CHARS] if answer_id else None,
-        refused=refused,
-        usage_reported=None if answer.usage is MISSING else kept_of_one("usage", answer.usage),
+        service_tier=answer.service_tier,
+        response_id=answer.id,
+        usage_reported=None if answer.usage is None else kept_of_one("usage", answer.usage),
     )
 
 

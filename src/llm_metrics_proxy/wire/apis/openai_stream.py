@@ -65,7 +65,12 @@ class OpenAIStreamReader(EventReader):
     )  # fmt: skip
 
     kind: ClassVar[type[msgspec.Struct]] = _ChatChunk
-    rules: ClassVar[FormRules] = FormRules(texts=(b'"content":"',))
+    rules: ClassVar[FormRules] = FormRules(
+        texts=(
+            b'"content":"', b'"content": "', b'"reasoning_content":"', b'"reasoning_content": "', b'"reasoning":"',
+            b'"text":"', b'"text": "',
+        )
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()

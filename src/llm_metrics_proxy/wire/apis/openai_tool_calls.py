@@ -20,7 +20,7 @@ class ToolCalls:
     @property
     def count(self) -> int:
         """Calls so far."""
-        return sum(max(len(ids), 1) for ids in self._ids.values())
+        return sum(max(len(ids), 1) for ids in self._ids.values()) if self._ids else 0
 
     def take(self, choice: object, calls: object, function_call: object) -> None:
         """One event's news of a choice."""
