@@ -11,7 +11,7 @@ from llm_metrics_proxy.config.settings import Settings
 
 VERSION = "3.11.7 (main, Nov 27 2026, 10:00:00) [GCC 12.2.0]"
 CONDA = "3.11.9 | packaged by conda-forge | (main, Apr 19 2024, 18:36:13) [GCC 12.3.0]"
-PYENV = "'--prefix=/root/.pyenv/versions/3.11.7' '--enable-shared' '--libdir=/root/.pyenv/versions/3.11.7/lib'"
+PYENV = "'--prefix=/home/me/.pyenv/versions/3.11.7' '--enable-shared' '--libdir=/home/me/.pyenv/versions/3.11.7/lib'"
 DEBIAN = "'--enable-shared' '--prefix=/usr' '--with-wheel-pkg-dir=/usr/share/python-wheels/' '--with-system-ffi'"
 DOCKER = "'--build=x86_64-linux-gnu' '--enable-loadable-sqlite-extensions' '--enable-optimizations' '--with-lto'"
 NOT_USED = "-fprofile-use -fprofile-correction"  # of PGO_PROF_USE_FLAG, which every build has
