@@ -4,9 +4,6 @@
 # PYTHON names the interpreter; without it the one of .venv is taken, else python3.
 set -eu
 cd "$(dirname "$0")/.."
-lock=requirements-llama-cpp.lock
-venv=.venv-llama-cpp
-[ ! $lock -nt $venv/.installed ] && [ -e $venv/.installed ] && exit 0
 command -v c++ >/dev/null || {
   if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     apt-get update -qq && apt-get install -y -qq g++ >/dev/null
@@ -15,9 +12,4 @@ command -v c++ >/dev/null || {
     exit 1
   fi
 }
-python=${PYTHON:-.venv/bin/python}
-[ -x "$python" ] || python=python3
-echo "building llama.cpp into $venv (minutes, unless pip has the wheel already) ..." >&2
-"$python" -m venv --clear $venv
-$venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $lock
-touch $venv/.installed
+exec sh tools/install-locked.sh llama-cpp "llama.cpp (minutes, unless pip has its wheel already)"
